@@ -49,6 +49,7 @@ var answers = map[reject.Code]Answer{
 	reject.HeaderTooLarge:     {warnNotIndexed, 0xC000, http.StatusCreated, false},
 	reject.InflateBomb:        {warnNotIndexed, 0xC000, http.StatusCreated, false},
 	reject.UndecodableDeflate: {warnNotIndexed, 0xC000, http.StatusCreated, false},
+	reject.NotParsed:          {warnNotIndexed, 0xC000, http.StatusCreated, false},
 }
 
 // AnswerFor returns what code means on the wire. Codes without a row, of which a test finds none, are

@@ -131,4 +131,9 @@ type Options struct {
 	// the concatenated fragments without item headers and Basic Offset Table. It costs a second hash of
 	// most bytes; admission leaves it off.
 	HashBulk bool
+
+	// OnDataset, when set, is called once, as soon as the first byte of the data set is known and before
+	// its header is read: admission hashes the data set apart from the File Meta in front of it. offset
+	// counts bytes from the start of the file. It is not called for a file that breaks off before.
+	OnDataset func(offset int64)
 }

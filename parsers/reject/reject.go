@@ -41,6 +41,7 @@ const (
 	HeaderTooLarge     Code = "header-too-large"    // header beyond the byte limit
 	InflateBomb        Code = "inflate-bomb"        // deflated data set beyond the output budget or ratio
 	UndecodableDeflate Code = "undecodable-deflate" // deflate stream corrupt
+	NotParsed          Code = "not-parsed"          // a known format that this version does not read yet
 )
 
 var refused = []Code{
@@ -50,7 +51,7 @@ var refused = []Code{
 
 var quarantined = []Code{
 	Malformed, Truncated, MissingUID, NoTransferSyntax, WrongSyntax, UIDContradiction, DuplicateElement, TooDeep,
-	TooManyElements, HeaderTooLarge, InflateBomb, UndecodableDeflate,
+	TooManyElements, HeaderTooLarge, InflateBomb, UndecodableDeflate, NotParsed,
 }
 
 // All returns every code.

@@ -1,0 +1,384 @@
+package ingest
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/tributary-dicom/tributary/parsers/part10"
+	"github.com/tributary-dicom/tributary/parsers/reject"
+	"github.com/tributary-dicom/tributary/parsers/sniff"
+	"github.com/tributary-dicom/tributary/pipeline/event"
+	"github.com/tributary-dicom/tributary/pipeline/eventlog"
+	"github.com/tributary-dicom/tributary/storage/blob"
+	"github.com/tributary-dicom/tributary/storage/index"
+)
+
+// DefaultTenant owns what arrives where nobody named a tenant.
+const DefaultTenant = "default"
+
+// ScannerVersion is written into each event. It grows when the scanner learns to tell more, so that
+// reprocessing knows which events are worth another look.
+const ScannerVersion = 1
+
+// Blobs is what admission needs from a blob store; blob.Store has it.
+type Blobs interface {
+	Create(ctx context.Context) (blob.Writer, error)
+	Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error)
+	Delete(ctx context.Context, key string) error
+}
+
+// Log makes events durable; eventlog.Log has it.
+type Log interface {
+	Append(ctx context.Context, events ...event.Envelope) ([]eventlog.Position, error)
+}
+
+// View is what admission asks of the index. The index may lag or be away: then a second copy of an
+// object may be kept, and the index tells the versions apart later.
+type View interface {
+	// Lookup returns the known data sets of a SOP Instance UID and the current one's object id.
+	Lookup(ctx context.Context, tenant, sopInstanceUID string) ([]index.Version, string, error)
+	// WaitApplied returns once readers can see the event at pos, or ctx ends.
+	WaitApplied(ctx context.Context, pos eventlog.Position) error
+}
+
+// Config of an Intake. Zero fields take the defaults.
+type Config struct {
+	Node     string        // ce_source of events; default "/tributary"
+	MaxBytes int64         // largest object, bytes; default 8 GiB
+	Visible  time.Duration // how long an answer waits for the index; default 1 s, negative: not at all
+	Limits   part10.Limits // of the scanner; default part10.DefaultLimits
+
+	// SOPClass restricts what is stored; nil takes every storage class.
+	SOPClass func(uid string) bool
+
+	Logger  *slog.Logger
+	Metrics *Metrics
+	Now     func() time.Time
+}
+
+// Intake admits objects: the one path behind every door. Safe for concurrent use.
+type Intake struct {
+	cfg   Config
+	blobs Blobs
+	log   Log
+	view  View
+	busy  inFlight
+}
+
+// New returns an Intake over its engines.
+func New(cfg Config, blobs Blobs, log Log, view View) *Intake {
+	if cfg.Node == "" {
+		cfg.Node = "/tributary"
+	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = 8 << 30
+	}
+	if cfg.Visible == 0 {
+		cfg.Visible = time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Intake{cfg: cfg, blobs: blobs, log: log, view: view, busy: inFlight{waiting: map[identity]chan struct{}{}}}
+}
+
+// Admit reads one object to its end, keeps it, and returns its receipt once bytes and event are durable.
+// An error is a *reject.Error: nothing of the object is kept. The caller may send the same object again
+// after any outcome.
+func (in *Intake) Admit(ctx context.Context, a Arrival) (Receipt, error) {
+	begin := in.cfg.Now()
+	rec, err := in.admit(ctx, a, admission{objectID: event.NewID(), received: begin})
+	in.cfg.Metrics.admitted(a.Origin.Door, rec, err, time.Since(begin))
+	if err != nil {
+		in.cfg.Logger.Info("object refused", "door", a.Origin.Door, "code", string(reject.CodeOf(err)))
+		if reject.CodeOf(err) == reject.Internal || reject.CodeOf(err) == reject.OutOfResources {
+			in.cfg.Logger.Error("admission failed", "door", a.Origin.Door, "error", err.Error())
+		}
+	}
+	return rec, err
+}
+
+// admission is what tells a retry and an adoption from a fresh arrival.
+type admission struct {
+	objectID string
+	received time.Time
+	retry    bool // a quarantine verdict is an error: the bytes are kept already
+}
+
+// reading is what one pass over the bytes told.
+type reading struct {
+	format  sniff.Format
+	object  *part10.Object // nil for formats other than DICOM
+	verdict error          // *reject.Error, nil for an object that can be indexed
+	file    string         // hex SHA-256 of all bytes
+	dataset string         // hex SHA-256 of the data set
+	bytes   int64
+	dsOff   int64
+}
+
+func (in *Intake) admit(ctx context.Context, a Arrival, ad admission) (Receipt, error) {
+	if a.Tenant == "" {
+		a.Tenant = DefaultTenant
+	}
+	if a.Origin.ReceivedAt.IsZero() {
+		a.Origin.ReceivedAt = ad.received
+	}
+	w, err := in.blobs.Create(ctx)
+	if err != nil {
+		return Receipt{}, storeError("ingest.Admit", err)
+	}
+	defer w.Abort()
+
+	rd, err := in.read(a, w)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if a.SHA256 != "" && a.SHA256 != rd.file {
+		return Receipt{}, reject.New(reject.ChecksumMismatch, "ingest.Admit", "the bytes received are not those announced; send again")
+	}
+	if rd.verdict == nil {
+		rd.verdict = in.judge(a, rd.object)
+	}
+	if code := reject.CodeOf(rd.verdict); rd.verdict != nil && (!code.Keeps() || ad.retry) {
+		return Receipt{}, rd.verdict
+	}
+	if rd.verdict != nil {
+		return in.quarantine(ctx, a, ad, rd, w)
+	}
+	return in.store(ctx, a, ad, rd, w)
+}
+
+// read makes the one pass: sniff, scan, hash, write.
+func (in *Intake) read(a Arrival, w io.Writer) (reading, error) {
+	limit := a.MaxBytes
+	if limit == 0 || limit > in.cfg.MaxBytes {
+		limit = in.cfg.MaxBytes
+	}
+	t := newTee(a.Body, w, limit)
+	defer t.release()
+	head, err := t.head(sniff.HeadBytes)
+	if err != nil {
+		return reading{}, err
+	}
+	if len(head) == 0 {
+		return reading{}, reject.New(reject.Empty, "ingest.Admit", "no bytes")
+	}
+	rd := reading{format: sniff.Detect(head)}
+	switch {
+	case rd.format == sniff.DICOM:
+		rd.object, rd.verdict = part10.Scan(t.replay(), part10.Options{Limits: in.cfg.Limits, OnDataset: t.datasetAt})
+		if t.err != nil {
+			return reading{}, t.err
+		}
+		var known *reject.Error
+		if rd.verdict != nil && !errors.As(rd.verdict, &known) {
+			return reading{}, &reject.Error{Code: reject.Internal, Op: "part10.Scan", Offset: -1, Err: rd.verdict}
+		}
+	case rd.format.Kept():
+		rd.verdict = reject.New(reject.NotParsed, "ingest.Admit", "%s is kept until this node reads it", rd.format)
+	default:
+		rd.verdict = reject.New(reject.UnsupportedFormat, "ingest.Admit", "%s is no format that is taken here", rd.format)
+	}
+	if _, err := io.Copy(io.Discard, t); err != nil {
+		return reading{}, t.err
+	}
+	rd.bytes, rd.dsOff = t.n, t.dsOff
+	rd.file, rd.dataset = t.sums()
+	return rd, nil
+}
+
+// judge compares a readable object with what the protocol and the configuration said.
+func (in *Intake) judge(a Arrival, o *part10.Object) error {
+	switch {
+	case a.SOPInstanceUID != "" && a.SOPInstanceUID != o.SOPInstanceUID:
+		return reject.New(reject.ClassMismatch, "ingest.Admit", "SOP Instance UID of the data set is not the command's")
+	case a.SOPClassUID != "" && a.SOPClassUID != o.SOPClassUID:
+		return reject.New(reject.ClassMismatch, "ingest.Admit", "SOP Class UID of the data set is not the command's")
+	case a.StudyInstanceUID != "" && a.StudyInstanceUID != o.StudyInstanceUID:
+		return reject.New(reject.StudyMismatch, "ingest.Admit", "Study Instance UID of the data set is not the request's")
+	case in.cfg.SOPClass != nil && !in.cfg.SOPClass(o.SOPClassUID):
+		return reject.New(reject.UnsupportedClass, "ingest.Admit", "SOP Class %s is not taken here", o.SOPClassUID)
+	}
+	return nil
+}
+
+// store keeps an object that can be indexed.
+func (in *Intake) store(ctx context.Context, a Arrival, ad admission, rd reading, w blob.Writer) (Receipt, error) {
+	id := identity{a.Tenant, rd.object.SOPInstanceUID}
+	unlock, err := in.busy.lock(ctx, id)
+	if err != nil {
+		return Receipt{}, aborted(err)
+	}
+	defer unlock()
+
+	rec := receipt(ad.objectID, rd)
+	ev := in.instance(a, ad, rd)
+	kind := event.TypeInstanceStored
+	versions, current, err := in.view.Lookup(ctx, a.Tenant, id.sopInstanceUID)
+	if err != nil {
+		// Without the index a second copy may be kept; refusing the device would be worse.
+		in.cfg.Logger.Warn("index cannot tell duplicates now", "error", err.Error())
+	}
+	for _, v := range versions {
+		if v.DatasetSHA256 == rd.dataset {
+			rec.ID, rec.Status = v.ObjectID, Duplicate
+			return rec, nil
+		}
+	}
+	if len(versions) > 0 {
+		rec.Status, ev.ConflictOf, kind = Conflict, current, event.TypeInstanceConflict
+	}
+	if ev.Header, err = in.attach(ctx, a.Tenant, ad.objectID, "header", rd.object.Header); err != nil {
+		return Receipt{}, err
+	}
+	layout, err := event.EncodeLayout(event.Layout{Frames: rd.object.Frames, Bulk: rd.object.Bulk})
+	if err != nil {
+		return Receipt{}, fmt.Errorf("encode layout: %w", err)
+	}
+	if ev.Frames, err = in.attach(ctx, a.Tenant, ad.objectID, "layout", layout); err != nil {
+		return Receipt{}, err
+	}
+	if err := in.seal(ctx, w, &ev, kind); err != nil {
+		return Receipt{}, err
+	}
+	return rec, nil
+}
+
+// quarantine keeps the bytes of an object that cannot be indexed, with the reason.
+func (in *Intake) quarantine(ctx context.Context, a Arrival, ad admission, rd reading, w blob.Writer) (Receipt, error) {
+	rec := receipt(ad.objectID, rd)
+	var why *reject.Error
+	errors.As(rd.verdict, &why)
+	rec.Status, rec.Reason = Quarantined, string(why.Code)
+	if why.Err != nil {
+		rec.Detail = why.Err.Error()
+	}
+	ev := in.instance(a, ad, rd)
+	ev.Reason, ev.ReasonDetail, ev.ReasonOffset = rec.Reason, rec.Detail, max(why.Offset, 0)
+	if err := in.seal(ctx, w, &ev, event.TypeInstanceQuarantined); err != nil {
+		return Receipt{}, err
+	}
+	return rec, nil
+}
+
+// seal makes blob and event durable, in this order, and waits for the index within bounds.
+func (in *Intake) seal(ctx context.Context, w blob.Writer, ev *event.Instance, kind string) error {
+	info, err := w.Commit(ctx, metaOf(ev))
+	if err != nil {
+		return storeError("ingest.Admit", err)
+	}
+	ev.Blob.Key = info.Key
+	return in.announce(ctx, ev, kind)
+}
+
+// announce appends the event of a durable blob. The sender may go away meanwhile: the blob is kept, so
+// the event must come, and ctx's end no longer counts.
+func (in *Intake) announce(ctx context.Context, ev *event.Instance, kind string) error {
+	env, err := event.NewInstance(kind, in.cfg.Node, in.cfg.Now(), ev)
+	if err != nil {
+		return fmt.Errorf("encode event: %w", err)
+	}
+	pos, err := in.log.Append(context.WithoutCancel(ctx), env)
+	if err != nil {
+		return &reject.Error{Code: reject.OutOfResources, Op: "ingest.Admit", Offset: -1, Err: fmt.Errorf("append event: %w", err)}
+	}
+	in.waitVisible(ctx, pos)
+	return nil
+}
+
+func (in *Intake) waitVisible(ctx context.Context, pos []eventlog.Position) {
+	if in.cfg.Visible < 0 || len(pos) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, in.cfg.Visible)
+	defer cancel()
+	// A late index delays only when readers see the object; what is durable was acknowledged rightly.
+	if err := in.view.WaitApplied(ctx, pos[len(pos)-1]); err != nil {
+		in.cfg.Metrics.late()
+	}
+}
+
+// attach compresses doc and keeps it in a blob of its own where it is too long for the event.
+func (in *Intake) attach(ctx context.Context, tenant, objectID, what string, doc []byte) (*event.Attachment, error) {
+	att := event.Attach(doc)
+	if len(att.Data) <= event.MaxInline {
+		return att, nil
+	}
+	w, err := in.blobs.Create(ctx)
+	if err != nil {
+		return nil, storeError("ingest.Admit", err)
+	}
+	defer w.Abort()
+	if _, err := w.Write(att.Data); err != nil {
+		return nil, storeError("ingest.Admit", err)
+	}
+	info, err := w.Commit(ctx, blob.Meta{metaKind: what, metaTenant: tenant, metaObjectID: objectID})
+	if err != nil {
+		return nil, storeError("ingest.Admit", err)
+	}
+	att.Data, att.BlobKey = nil, info.Key
+	return att, nil
+}
+
+// instance fills an event with all that is known before the blob has its key.
+func (in *Intake) instance(a Arrival, ad admission, rd reading) event.Instance {
+	ev := event.Instance{
+		ObjectID: ad.objectID, Tenant: a.Tenant, Origin: a.Origin, ScannerVersion: ScannerVersion,
+		Blob: event.Blob{
+			Bytes: rd.bytes, SHA256: rd.file, DatasetSHA256: rd.dataset, DatasetOffset: rd.dsOff,
+			MediaType: rd.format.MediaType(), Format: rd.format.String(),
+		},
+	}
+	if o := rd.object; o != nil {
+		ev.Blob.TransferSyntaxUID = o.TransferSyntaxUID
+		ev.Attributes, ev.Warnings = o.Attributes, o.Warnings
+		ev.IDs = event.IDs{
+			PatientID: o.Attributes["PatientID"], IssuerOfPatientID: o.Attributes["IssuerOfPatientID"],
+			AccessionNumber:  o.Attributes["AccessionNumber"],
+			StudyInstanceUID: o.StudyInstanceUID, SeriesInstanceUID: o.SeriesInstanceUID,
+			SOPInstanceUID: o.SOPInstanceUID, SOPClassUID: o.SOPClassUID,
+		}
+	}
+	return ev
+}
+
+func receipt(objectID string, rd reading) Receipt {
+	rec := Receipt{ID: objectID, Format: rd.format.String(), SHA256: rd.file, Bytes: rd.bytes, Status: Stored}
+	if o := rd.object; o != nil {
+		rec.Study, rec.Series, rec.Instance, rec.SOPClass = o.StudyInstanceUID, o.SeriesInstanceUID, o.SOPInstanceUID, o.SOPClassUID
+		seen := map[string]bool{}
+		for _, w := range o.Warnings {
+			if !seen[w.Code] {
+				seen[w.Code] = true
+				rec.Warnings = append(rec.Warnings, w.Code)
+			}
+		}
+	}
+	return rec
+}
+
+// storeError classifies what a blob store failed with.
+func storeError(op string, err error) error {
+	code := reject.Internal
+	switch {
+	case errors.Is(err, blob.ErrNoSpace), errors.Is(err, blob.ErrReadOnly):
+		code = reject.OutOfResources
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		code = reject.Aborted
+	}
+	return &reject.Error{Code: code, Op: op, Offset: -1, Err: err}
+}
+
+func aborted(err error) error {
+	return &reject.Error{Code: reject.Aborted, Op: "ingest.Admit", Offset: -1, Err: err}
+}
+
+func sum(h interface{ Sum([]byte) []byte }) string { return hex.EncodeToString(h.Sum(nil)) }

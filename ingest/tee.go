@@ -1,0 +1,124 @@
+package ingest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/tributary-dicom/tributary/parsers/reject"
+)
+
+// maxPreface bounds what precedes a data set, bytes: preamble and File Meta. Longer ones are hashed as
+// part of the data set, which only costs the recognition of a second copy.
+const maxPreface = 1 << 20
+
+// tee passes an arriving object to its reader and, in the same pass, to the blob store and two hashes:
+// one over all bytes, one over the data set, which begins where the scanner says.
+type tee struct {
+	src   io.Reader
+	dst   io.Writer
+	left  int64 // bytes until the limit
+	limit int64
+	n     int64
+	err   error // *reject.Error of the first failure, nil at a clean end
+	first []byte
+
+	file    hash.Hash
+	dataset hash.Hash
+	dsOff   int64
+	held    []byte // bytes that wait for datasetAt, from offset 0
+	holding bool
+}
+
+func newTee(src io.Reader, dst io.Writer, limit int64) *tee {
+	return &tee{src: src, dst: dst, left: limit, limit: limit, file: sha256.New(), dataset: sha256.New(), holding: true}
+}
+
+// Read implements io.Reader. Errors other than io.EOF are *reject.Error and stay.
+func (t *tee) Read(p []byte) (int, error) {
+	if t.err != nil {
+		return 0, t.err
+	}
+	n, err := t.src.Read(p)
+	if int64(n) > t.left {
+		t.err = reject.New(reject.TooLarge, "ingest.Admit", "the object has more than %d bytes", t.limit)
+		return 0, t.err
+	}
+	t.left -= int64(n)
+	if n > 0 {
+		if _, werr := t.dst.Write(p[:n]); werr != nil {
+			t.err = storeError("ingest.Admit", werr)
+			return 0, t.err
+		}
+		t.file.Write(p[:n])
+		switch {
+		case !t.holding:
+			t.dataset.Write(p[:n])
+		case len(t.held)+n > maxPreface:
+			t.settle(0)
+			t.dataset.Write(p[:n])
+		default:
+			t.held = append(t.held, p[:n]...)
+		}
+		t.n += int64(n)
+	}
+	if err != nil && err != io.EOF {
+		t.err = senderError(err)
+		return n, t.err
+	}
+	return n, err
+}
+
+// senderError keeps the refusal of a door's own reader (too slow, too large) and calls all else broken off.
+func senderError(err error) error {
+	if code := reject.CodeOf(err); code != reject.Internal {
+		return &reject.Error{Code: code, Op: "ingest.Admit", Offset: -1, Err: err}
+	}
+	return aborted(fmt.Errorf("sender broke off: %w", err))
+}
+
+// head reads the first n bytes, fewer when the object is shorter.
+func (t *tee) head(n int) ([]byte, error) {
+	t.first = make([]byte, n)
+	got, err := io.ReadFull(t, t.first)
+	t.first = t.first[:got]
+	if t.err != nil {
+		return nil, t.err
+	}
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, aborted(err)
+	}
+	return t.first, nil
+}
+
+// replay returns the whole object from its first byte, head included.
+func (t *tee) replay() io.Reader { return io.MultiReader(bytes.NewReader(t.first), t) }
+
+// datasetAt says where the data set begins. The scanner calls it while it has read no more than
+// maxPreface bytes; later calls and wild offsets count as 0.
+func (t *tee) datasetAt(offset int64) {
+	if t.holding {
+		t.settle(offset)
+	}
+}
+
+func (t *tee) settle(offset int64) {
+	if offset < 0 || offset > int64(len(t.held)) {
+		offset = 0
+	}
+	t.dsOff, t.holding = offset, false
+	t.dataset.Write(t.held[offset:])
+	t.held = nil
+}
+
+// sums returns the hex SHA-256 of all bytes and of the data set.
+func (t *tee) sums() (file, dataset string) {
+	if t.holding {
+		t.settle(0)
+	}
+	return sum(t.file), sum(t.dataset)
+}
+
+func (t *tee) release() { t.held, t.first = nil, nil }

@@ -77,7 +77,8 @@ type Layout struct {
 // is kept as a blob first, since bytes cannot tell it.
 type Resolution struct {
 	ObjectID    string    `json:"object_id"` // the quarantined or conflicting object
-	Action      string    `json:"action"`    // "removed", "retried", "promoted", "kept"
+	Tenant      string    `json:"tenant,omitempty"`
+	Action      string    `json:"action"` // "removed", "retried", "promoted", "kept"
 	By          string    `json:"by,omitempty"`
 	At          time.Time `json:"at"`
 	NewObjectID string    `json:"new_object_id,omitempty"` // what a successful retry became

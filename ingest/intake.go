@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -29,6 +30,7 @@ const ScannerVersion = 1
 type Blobs interface {
 	Create(ctx context.Context) (blob.Writer, error)
 	Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error)
+	Stat(ctx context.Context, key string) (blob.Info, error)
 	Delete(ctx context.Context, key string) error
 }
 
@@ -87,7 +89,7 @@ func New(cfg Config, blobs Blobs, log Log, view View) *Intake {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Intake{cfg: cfg, blobs: blobs, log: log, view: view, busy: inFlight{waiting: map[identity]chan struct{}{}}}
+	return &Intake{cfg: cfg, blobs: blobs, log: log, view: view, busy: inFlight{waiting: map[identity]chan struct{}{}, unseen: map[identity][]index.Version{}}}
 }
 
 // Admit reads one object to its end, keeps it, and returns its receipt once bytes and event are durable.
@@ -144,9 +146,7 @@ func (in *Intake) admit(ctx context.Context, a Arrival, ad admission) (Receipt, 
 	if a.SHA256 != "" && a.SHA256 != rd.file {
 		return Receipt{}, reject.New(reject.ChecksumMismatch, "ingest.Admit", "the bytes received are not those announced; send again")
 	}
-	if rd.verdict == nil {
-		rd.verdict = in.judge(a, rd.object)
-	}
+	rd.verdict = in.judge(a, rd)
 	if code := reject.CodeOf(rd.verdict); rd.verdict != nil && (!code.Keeps() || ad.retry) {
 		return Receipt{}, rd.verdict
 	}
@@ -195,8 +195,16 @@ func (in *Intake) read(a Arrival, w io.Writer) (reading, error) {
 	return rd, nil
 }
 
-// judge compares a readable object with what the protocol and the configuration said.
-func (in *Intake) judge(a Arrival, o *part10.Object) error {
+// judge adds to the scanner's verdict what the protocol and the configuration said.
+func (in *Intake) judge(a Arrival, rd reading) error {
+	if rd.verdict != nil {
+		if reject.CodeOf(rd.verdict) == reject.UIDContradiction && a.SOPInstanceUID != "" {
+			// The File Meta group was made from the C-STORE command: this is the command's fault (PS3.4 §B.2.3).
+			return reject.New(reject.ClassMismatch, "ingest.Admit", "UIDs of the data set are not the command's")
+		}
+		return rd.verdict
+	}
+	o := rd.object
 	switch {
 	case a.SOPInstanceUID != "" && a.SOPInstanceUID != o.SOPInstanceUID:
 		return reject.New(reject.ClassMismatch, "ingest.Admit", "SOP Instance UID of the data set is not the command's")
@@ -227,6 +235,9 @@ func (in *Intake) store(ctx context.Context, a Arrival, ad admission, rd reading
 		// Without the index a second copy may be kept; refusing the device would be worse.
 		in.cfg.Logger.Warn("index cannot tell duplicates now", "error", err.Error())
 	}
+	if late, ok := in.busy.recall(id, versions); ok {
+		versions, current = append(versions, late...), cmp.Or(current, late[0].ObjectID)
+	}
 	for _, v := range versions {
 		if v.DatasetSHA256 == rd.dataset {
 			rec.ID, rec.Status = v.ObjectID, Duplicate
@@ -236,20 +247,30 @@ func (in *Intake) store(ctx context.Context, a Arrival, ad admission, rd reading
 	if len(versions) > 0 {
 		rec.Status, ev.ConflictOf, kind = Conflict, current, event.TypeInstanceConflict
 	}
-	if ev.Header, err = in.attach(ctx, a.Tenant, ad.objectID, "header", rd.object.Header); err != nil {
+	if err := in.describe(ctx, &ev, rd); err != nil {
 		return Receipt{}, err
+	}
+	applied, err := in.seal(ctx, w, &ev, kind)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if !applied {
+		in.busy.remember(id, index.Version{ObjectID: ev.ObjectID, DatasetSHA256: rd.dataset})
+	}
+	return rec, nil
+}
+
+// describe attaches header and layout to an event.
+func (in *Intake) describe(ctx context.Context, ev *event.Instance, rd reading) (err error) {
+	if ev.Header, err = in.attach(ctx, ev, "header", rd.object.Header); err != nil {
+		return err
 	}
 	layout, err := event.EncodeLayout(event.Layout{Frames: rd.object.Frames, Bulk: rd.object.Bulk})
 	if err != nil {
-		return Receipt{}, fmt.Errorf("encode layout: %w", err)
+		return fmt.Errorf("encode layout: %w", err)
 	}
-	if ev.Frames, err = in.attach(ctx, a.Tenant, ad.objectID, "layout", layout); err != nil {
-		return Receipt{}, err
-	}
-	if err := in.seal(ctx, w, &ev, kind); err != nil {
-		return Receipt{}, err
-	}
-	return rec, nil
+	ev.Frames, err = in.attach(ctx, ev, "layout", layout)
+	return err
 }
 
 // quarantine keeps the bytes of an object that cannot be indexed, with the reason.
@@ -263,17 +284,18 @@ func (in *Intake) quarantine(ctx context.Context, a Arrival, ad admission, rd re
 	}
 	ev := in.instance(a, ad, rd)
 	ev.Reason, ev.ReasonDetail, ev.ReasonOffset = rec.Reason, rec.Detail, max(why.Offset, 0)
-	if err := in.seal(ctx, w, &ev, event.TypeInstanceQuarantined); err != nil {
+	if _, err := in.seal(ctx, w, &ev, event.TypeInstanceQuarantined); err != nil {
 		return Receipt{}, err
 	}
 	return rec, nil
 }
 
-// seal makes blob and event durable, in this order, and waits for the index within bounds.
-func (in *Intake) seal(ctx context.Context, w blob.Writer, ev *event.Instance, kind string) error {
+// seal makes blob and event durable, in this order, and waits for the index within bounds; applied
+// tells whether readers see the event now.
+func (in *Intake) seal(ctx context.Context, w blob.Writer, ev *event.Instance, kind string) (applied bool, err error) {
 	info, err := w.Commit(ctx, metaOf(ev))
 	if err != nil {
-		return storeError("ingest.Admit", err)
+		return false, storeError("ingest.Admit", err)
 	}
 	ev.Blob.Key = info.Key
 	return in.announce(ctx, ev, kind)
@@ -281,33 +303,35 @@ func (in *Intake) seal(ctx context.Context, w blob.Writer, ev *event.Instance, k
 
 // announce appends the event of a durable blob. The sender may go away meanwhile: the blob is kept, so
 // the event must come, and ctx's end no longer counts.
-func (in *Intake) announce(ctx context.Context, ev *event.Instance, kind string) error {
+func (in *Intake) announce(ctx context.Context, ev *event.Instance, kind string) (applied bool, err error) {
 	env, err := event.NewInstance(kind, in.cfg.Node, in.cfg.Now(), ev)
 	if err != nil {
-		return fmt.Errorf("encode event: %w", err)
+		return false, fmt.Errorf("encode event: %w", err)
 	}
 	pos, err := in.log.Append(context.WithoutCancel(ctx), env)
 	if err != nil {
-		return &reject.Error{Code: reject.OutOfResources, Op: "ingest.Admit", Offset: -1, Err: fmt.Errorf("append event: %w", err)}
+		return false, &reject.Error{Code: reject.OutOfResources, Op: "ingest.Admit", Offset: -1, Err: fmt.Errorf("append event: %w", err)}
 	}
-	in.waitVisible(ctx, pos)
-	return nil
+	return in.waitVisible(ctx, pos), nil
 }
 
-func (in *Intake) waitVisible(ctx context.Context, pos []eventlog.Position) {
+// waitVisible waits until readers see the last of pos, within bounds. A late index delays only when they
+// see it; what is durable is acknowledged all the same.
+func (in *Intake) waitVisible(ctx context.Context, pos []eventlog.Position) bool {
 	if in.cfg.Visible < 0 || len(pos) == 0 {
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, in.cfg.Visible)
 	defer cancel()
-	// A late index delays only when readers see the object; what is durable was acknowledged rightly.
 	if err := in.view.WaitApplied(ctx, pos[len(pos)-1]); err != nil {
 		in.cfg.Metrics.late()
+		return false
 	}
+	return true
 }
 
 // attach compresses doc and keeps it in a blob of its own where it is too long for the event.
-func (in *Intake) attach(ctx context.Context, tenant, objectID, what string, doc []byte) (*event.Attachment, error) {
+func (in *Intake) attach(ctx context.Context, ev *event.Instance, what string, doc []byte) (*event.Attachment, error) {
 	att := event.Attach(doc)
 	if len(att.Data) <= event.MaxInline {
 		return att, nil
@@ -320,7 +344,7 @@ func (in *Intake) attach(ctx context.Context, tenant, objectID, what string, doc
 	if _, err := w.Write(att.Data); err != nil {
 		return nil, storeError("ingest.Admit", err)
 	}
-	info, err := w.Commit(ctx, blob.Meta{metaKind: what, metaTenant: tenant, metaObjectID: objectID})
+	info, err := w.Commit(ctx, blob.Meta{metaKind: what, metaTenant: ev.Tenant, metaObjectID: ev.ObjectID})
 	if err != nil {
 		return nil, storeError("ingest.Admit", err)
 	}

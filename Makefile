@@ -1,0 +1,50 @@
+# Everything that CI runs, and what developers run by hand. `make` alone lists the targets.
+SHELL := /bin/bash
+GO ?= go
+GOLANGCI_VERSION := v2.6.2
+TOOLS := $(CURDIR)/.cache/bin
+FUZZTIME ?= 10s
+KILLS ?= 300
+
+.PHONY: help build test unit lint vet fuzz crash memory bench bench-quick generate-check clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+build: ## build ./tributary
+	CGO_ENABLED=0 $(GO) build -trimpath -o tributary ./cmd/tributary
+
+test: ## install what the tests need and run them all
+	./scripts/test-deps.sh
+	$(GO) vet ./...
+	$(GO) test -shuffle=on -count=1 -timeout 20m ./...
+
+unit: ## tests without processes, servers and long loops
+	$(GO) test -short -shuffle=on -count=1 ./...
+
+race: ## the concurrent rooms under the race detector
+	$(GO) test -short -race -count=1 ./dimse/... ./ingest/... ./storage/... ./pipeline/... ./review/...
+
+lint: $(TOOLS)/golangci-lint ## formatting, imports between rooms, common mistakes
+	$(TOOLS)/golangci-lint run ./...
+
+$(TOOLS)/golangci-lint:
+	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+fuzz: ## every fuzz target for FUZZTIME (10s) each
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; done
+
+crash: ## kill a loaded server KILLS (300) times and check that nothing acknowledged is lost
+	$(GO) test -count=1 -timeout 4h -run '^TestCrash$$' ./e2e -args -kills $(KILLS)
+
+bench: build ## throughput, memory and queries beside the limits, DCMTK and Orthanc where installed
+	./bench/run.sh
+
+generate-check: ## generated files are those that their generators make
+	$(GO) generate ./... && git diff --exit-code
+
+clean: ## remove what the targets above made
+	rm -rf tributary .cache bench/out bench/bin

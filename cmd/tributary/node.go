@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tributary-dicom/tributary/dimse"
+	"github.com/tributary-dicom/tributary/ingest"
+	"github.com/tributary-dicom/tributary/ingest/storescp"
+	"github.com/tributary-dicom/tributary/ingest/upload"
+	"github.com/tributary-dicom/tributary/pipeline/eventlog/locallog"
+	"github.com/tributary-dicom/tributary/pipeline/indexer"
+	"github.com/tributary-dicom/tributary/storage/blob/dirblob"
+	"github.com/tributary-dicom/tributary/storage/index"
+)
+
+// nodeConfig is what a node needs to know, checked.
+type nodeConfig struct {
+	nodeFlags
+	paths  enginePaths
+	peers  []storescp.Peer
+	tokens []string
+	log    *slog.Logger
+}
+
+// node is a running Tributary: engines, stages and doors.
+type node struct {
+	cfg     nodeConfig
+	blobs   *dirblob.Store
+	events  *locallog.Log
+	index   *index.DB
+	indexer *indexer.Indexer
+	intake  *ingest.Intake
+	uploads *upload.Door
+	dicom   *dimse.Server
+	metrics *prometheus.Registry
+
+	httpListener  net.Listener
+	dicomListener net.Listener
+}
+
+// openNode opens the engines, brings the index up to the log, adopts what a crash left, and takes the
+// addresses. Nothing is served yet.
+func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
+	n = &node{cfg: cfg, metrics: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, dir := range []string{filepath.Dir(cfg.paths.log), filepath.Dir(cfg.paths.index), cfg.paths.state} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return n, fmt.Errorf("make the data folder: %w", err)
+		}
+	}
+	// The blob store locks its folder, so a second node on the same data ends here.
+	if n.blobs, err = dirblob.Open(cfg.paths.blobs, dirblob.Options{Reserve: cfg.Reserve, Logger: cfg.log}); err != nil {
+		return n, fmt.Errorf("open blobs %s: %w", cfg.paths.blobs, err)
+	}
+	if n.events, err = locallog.Open(ctx, cfg.paths.log, locallog.Options{}); err != nil {
+		return n, fmt.Errorf("open log %s: %w", cfg.paths.log, err)
+	}
+	if n.index, err = index.OpenSQLite(ctx, cfg.paths.index, index.Options{Attachments: attachments{n.blobs}}); err != nil {
+		return n, fmt.Errorf("open index %s: %w", cfg.paths.index, err)
+	}
+	if n.httpListener, err = net.Listen("tcp", cfg.HTTP); err != nil {
+		return n, fmt.Errorf("--http: %w", err)
+	}
+	if n.dicomListener, err = net.Listen("tcp", cfg.DICOM); err != nil {
+		return n, fmt.Errorf("--dicom: %w", err)
+	}
+	n.indexer = indexer.New(indexer.Config{Log: n.events, Index: n.index, Logger: cfg.log, Registerer: n.metrics})
+	n.intake = ingest.New(ingest.Config{
+		Node: "/tributary/" + cfg.Node, MaxBytes: cfg.MaxObject, SOPClass: cfg.sopClass(),
+		Logger: cfg.log, Metrics: ingest.NewMetrics(n.metrics),
+	}, n.blobs, n.events, view{n.index, n.indexer})
+	return n, n.openDoors()
+}
+
+// sopClass is the restriction by --sop-class, nil for none.
+func (cfg nodeConfig) sopClass() func(string) bool {
+	if len(cfg.SOPClasses) == 0 {
+		return nil
+	}
+	taken := map[string]bool{}
+	for _, uid := range cfg.SOPClasses {
+		taken[uid] = true
+	}
+	return func(uid string) bool { return taken[uid] }
+}
+
+// serve runs stages and doors until ctx ends, then drains and closes everything.
+func (n *node) serve(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, n.close()) }()
+
+	// Stages outlive the doors: an object in flight at the end is still indexed.
+	stages, stopStages := context.WithCancel(context.WithoutCancel(ctx))
+	staging, stages := errgroup.WithContext(stages)
+	staging.Go(func() error { return n.indexer.Run(stages) })
+	defer func() {
+		stopStages()
+		if serr := staging.Wait(); serr != nil && !errors.Is(serr, context.Canceled) {
+			err = errors.Join(err, fmt.Errorf("index stage: %w", serr))
+		}
+	}()
+
+	if err := n.recover(ctx); err != nil {
+		return err
+	}
+	server := n.httpServer()
+	doors, failed := errgroup.WithContext(ctx)
+	doors.Go(func() error { return ignore(server.Serve(n.httpListener), http.ErrServerClosed) })
+	doors.Go(func() error {
+		return ignore(n.dicom.Serve(context.WithoutCancel(ctx), n.dicomListener), dimse.ErrServerClosed)
+	})
+	doors.Go(func() error { return n.janitor(failed) })
+	n.cfg.log.Info("ready", "http", n.httpListener.Addr().String(), "dicom", n.dicomListener.Addr().String(), "aet", n.cfg.AET)
+	doors.Go(func() error { // the end: by signal, or because a door or stage failed
+		select {
+		case <-failed.Done():
+		case <-stages.Done():
+		}
+		n.cfg.log.Info("draining", "for_at_most", n.cfg.Drain.String())
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.cfg.Drain)
+		defer cancel()
+		drain, _ := errgroup.WithContext(limit)
+		drain.Go(func() error { return server.Shutdown(limit) })
+		drain.Go(func() error { return n.dicom.Shutdown(limit) })
+		if err := drain.Wait(); err != nil {
+			n.cfg.log.Warn("some transfers were cut off; their senders heard no success", "error", err.Error())
+			return server.Close()
+		}
+		return nil
+	})
+	return doors.Wait()
+}
+
+func ignore(err, harmless error) error {
+	if errors.Is(err, harmless) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// recover brings a node that was killed back to where it stood: the index catches up with the log,
+// whole blobs without an event get one, finished uploads are admitted.
+func (n *node) recover(ctx context.Context) error {
+	if err := n.indexer.CatchUp(ctx); err != nil {
+		return fmt.Errorf("bring the index up to the log: %w", err)
+	}
+	if err := n.adopt(ctx, time.Now()); err != nil {
+		return err
+	}
+	if err := n.uploads.Recover(ctx); err != nil {
+		return fmt.Errorf("finish resumable uploads: %w", err)
+	}
+	return nil
+}
+
+// Orphans are looked for this often, and only among blobs that are old enough to have their event.
+const (
+	janitorEvery = 10 * time.Minute
+	orphanGrace  = time.Minute
+)
+
+// janitor adopts orphans while the node runs: an append that failed leaves one.
+func (n *node) janitor(ctx context.Context) error {
+	tick := time.NewTicker(janitorEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := n.adopt(ctx, time.Now().Add(-orphanGrace)); err != nil && ctx.Err() == nil {
+				n.cfg.log.Error("orphans wait for the next round", "error", err.Error())
+			}
+		}
+	}
+}
+
+// adopt gives events to blobs made since the last round and before until, and remembers the round.
+func (n *node) adopt(ctx context.Context, until time.Time) error {
+	mark := filepath.Join(n.cfg.paths.state, "adopted-until")
+	var since time.Time
+	if text, err := os.ReadFile(mark); err == nil {
+		// An unreadable mark means looking at everything, which is slow and right.
+		since, _ = time.Parse(time.RFC3339Nano, strings.TrimSpace(string(text)))
+	}
+	if !since.IsZero() {
+		since = since.Add(-orphanGrace)
+	}
+	adopted, err := n.intake.AdoptOrphans(ctx, n.blobs, history{n.events}, since, until)
+	if err != nil {
+		return fmt.Errorf("adopt orphaned blobs: %w", err)
+	}
+	if adopted > 0 {
+		n.cfg.log.Warn("blobs without an event were given one", "count", adopted)
+	}
+	// A lost mark costs a longer look, so no fsync.
+	return os.WriteFile(mark, []byte(until.UTC().Format(time.RFC3339Nano)+"\n"), 0o600)
+}
+
+// close closes what was opened, last first.
+func (n *node) close() error {
+	var errs []error
+	for _, l := range []net.Listener{n.httpListener, n.dicomListener} {
+		if l != nil {
+			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if n.index != nil {
+		errs = append(errs, n.index.Close())
+	}
+	if n.events != nil {
+		errs = append(errs, n.events.Close())
+	}
+	if n.blobs != nil {
+		errs = append(errs, n.blobs.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// doors tells a person where to go.
+func (n *node) doors() string {
+	base := "http://" + n.httpListener.Addr().String()
+	return fmt.Sprintf(`Tributary keeps its data in %s
+
+  DICOM     dicom://%s@%s      C-STORE, C-ECHO
+  STOW-RS   %s/dicom-web/studies
+  upload    %s/upload           POST one file, or a form
+  tus       %s/upload/tus/      resumable
+  search    %s/dicom-web/studies?limit=10
+  operators %s/quarantine  %s/conflicts
+  health    %s/readyz  %s/metrics
+
+Stop with Ctrl-C.
+`, n.cfg.paths.blobs, n.cfg.AET, n.dicomListener.Addr(), base, base, base, base, base, base, base, base)
+}

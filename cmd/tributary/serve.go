@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/tributary-dicom/tributary/ingest/storescp"
+)
+
+type serveCmd struct {
+	engineFlags
+	nodeFlags
+	LogFormat string `help:"Form of the log on standard error." enum:"text,json" default:"text" env:"TRIBUTARY_LOG_FORMAT"`
+	LogLevel  string `help:"Least level that is logged." enum:"debug,info,warn,error" default:"info" env:"TRIBUTARY_LOG_LEVEL"`
+}
+
+// nodeFlags say how a node meets the world.
+type nodeFlags struct {
+	HTTP  string `help:"Address of the HTTP doors and readers." default:"127.0.0.1:8080" env:"TRIBUTARY_HTTP" placeholder:"HOST:PORT"`
+	DICOM string `help:"Address of the DICOM door." default:"127.0.0.1:11112" env:"TRIBUTARY_DICOM" placeholder:"HOST:PORT"`
+	AET   string `help:"Our AE title." default:"TRIBUTARY" env:"TRIBUTARY_AET"`
+	Node  string `help:"Name of this node in events (default: the host's name)." env:"TRIBUTARY_NODE" placeholder:"NAME"`
+
+	CheckAET   bool     `help:"Reject Associations that call another AE title than ours." name:"check-aet" env:"TRIBUTARY_CHECK_AET"`
+	Peers      []string `help:"Who may associate: AET, AET@ADDRESS or *@NETWORK/BITS; repeatable (default: everyone)." name:"peer" env:"TRIBUTARY_PEERS" placeholder:"AET[@ADDR]"`
+	TokenFile  string   `help:"File with the access tokens for HTTP, one a line; sent as 'Authorization: Bearer TOKEN' or as a password." env:"TRIBUTARY_TOKEN_FILE" placeholder:"FILE" type:"existingfile"`
+	Insecure   bool     `help:"Listen on other addresses than loopback although nobody has to identify themselves." env:"TRIBUTARY_INSECURE"`
+	SOPClasses []string `help:"Take these SOP Class UIDs only; repeatable (default: every storage class)." name:"sop-class" env:"TRIBUTARY_SOP_CLASSES" placeholder:"UID"`
+
+	MaxObject       int64         `help:"Largest object, in bytes." default:"8589934592" env:"TRIBUTARY_MAX_OBJECT" placeholder:"BYTES"`
+	MaxAssociations int           `help:"Concurrent Associations, in all." default:"256" env:"TRIBUTARY_MAX_ASSOCIATIONS"`
+	MaxPerIP        int           `help:"Concurrent Associations from one address." default:"32" env:"TRIBUTARY_MAX_PER_IP"`
+	MaxPDU          uint32        `help:"Largest PDU that we announce, in bytes." default:"131072" env:"TRIBUTARY_MAX_PDU"`
+	IdleTimeout     time.Duration `help:"How long an Association may be silent between messages." default:"60s" env:"TRIBUTARY_IDLE_TIMEOUT"`
+	Stall           time.Duration `help:"How long a sender may pause within an object." default:"30s" env:"TRIBUTARY_STALL"`
+	Reserve         int64         `help:"Free disk space that is left alone, in bytes (default: 5 % of the disk, at most 2 GiB)." default:"-1" env:"TRIBUTARY_RESERVE" placeholder:"BYTES"`
+	TusExpiry       time.Duration `help:"How long an unfinished resumable upload is kept." default:"168h" env:"TRIBUTARY_TUS_EXPIRY"`
+	Drain           time.Duration `help:"How long a shutdown waits for objects in flight." default:"25s" env:"TRIBUTARY_DRAIN"`
+}
+
+// Run serves until ctx ends.
+func (c *serveCmd) Run(ctx context.Context, std streams) error {
+	logger := newLogger(std, c.LogFormat, c.LogLevel)
+	cfg, err := c.nodeConfig(c.engineFlags, logger)
+	if err != nil {
+		return err
+	}
+	n, err := openNode(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(std.out, n.doors())
+	return n.serve(ctx)
+}
+
+func newLogger(std streams, format, level string) *slog.Logger {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(level)) // kong's enum admits only good ones
+	opt := &slog.HandlerOptions{Level: l}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(std.err, opt))
+	}
+	return slog.New(slog.NewTextHandler(std.err, opt))
+}
+
+// nodeConfig checks the flags together and reports every mistake at once.
+func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeConfig, error) {
+	cfg := nodeConfig{nodeFlags: f, log: logger}
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	var err error
+	if cfg.paths, err = engines.paths(); err != nil {
+		errs = append(errs, err)
+	}
+	if len(f.AET) < 1 || len(f.AET) > 16 || strings.ContainsAny(f.AET, "\\ \t") {
+		fail("--aet %q: an AE title has 1 to 16 characters without space and backslash", f.AET)
+	}
+	for _, p := range f.Peers {
+		peer, err := storescp.ParsePeer(p)
+		if err != nil {
+			fail("--%w", err)
+			continue
+		}
+		cfg.peers = append(cfg.peers, peer)
+	}
+	if f.TokenFile != "" {
+		text, err := os.ReadFile(f.TokenFile)
+		if err != nil {
+			fail("--token-file: %w", err)
+		}
+		cfg.tokens = strings.Fields(string(text))
+		if err == nil && len(cfg.tokens) == 0 {
+			fail("--token-file %s has no token", f.TokenFile)
+		}
+	}
+	if f.MaxObject < 1 || f.MaxAssociations < 1 || f.MaxPerIP < 1 || f.Stall <= 0 || f.IdleTimeout <= 0 || f.TusExpiry <= 0 {
+		fail("limits must be positive")
+	}
+	if !f.Insecure {
+		if !loopback(f.HTTP) && len(cfg.tokens) == 0 {
+			fail("--http %s is reachable from outside: give --token-file, or --insecure when the network itself keeps strangers out", f.HTTP)
+		}
+		if !loopback(f.DICOM) && len(cfg.peers) == 0 {
+			fail("--dicom %s is reachable from outside: name the devices with --peer, or give --insecure when the network itself keeps strangers out", f.DICOM)
+		}
+	}
+	if cfg.Node == "" {
+		cfg.Node, _ = os.Hostname() // "" is told below
+	}
+	if cfg.Node == "" {
+		cfg.Node = "node"
+	}
+	if len(errs) > 0 {
+		return cfg, usageError{errors.Join(errs...)}
+	}
+	return cfg, nil
+}
+
+// loopback reports whether only this machine can reach addr.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tributary-dicom/tributary/dimse"
+	"github.com/tributary-dicom/tributary/ingest"
+	"github.com/tributary-dicom/tributary/ingest/desk"
+	"github.com/tributary-dicom/tributary/ingest/storescp"
+	"github.com/tributary-dicom/tributary/ingest/stowrs"
+	"github.com/tributary-dicom/tributary/ingest/upload"
+	"github.com/tributary-dicom/tributary/review/dicomweb"
+)
+
+// openDoors makes the servers; nothing listens to them yet.
+func (n *node) openDoors() (err error) {
+	n.uploads, err = upload.New(upload.Config{
+		Intake: n.intake, Tenant: ingest.DefaultTenant, TusDir: n.cfg.paths.tus, TusExpiry: n.cfg.TusExpiry,
+		MaxBytes: n.cfg.MaxObject, Stall: n.cfg.Stall, Logger: n.cfg.log,
+	})
+	if err != nil {
+		return err
+	}
+	scp := storescp.Config{
+		Intake: n.intake, Tenant: ingest.DefaultTenant, AETitle: n.cfg.AET, CheckAETitle: n.cfg.CheckAET,
+		Peers: n.cfg.peers, SOPClass: n.cfg.sopClass(), Logger: n.cfg.log,
+	}
+	n.dicom = &dimse.Server{
+		Policy: storescp.Policy(scp), Handler: storescp.Handler(scp), Log: n.cfg.log, Metrics: newDIMSEMetrics(n.metrics),
+		Limits: dimse.Limits{
+			MaxObjectBytes: n.cfg.MaxObject, MaxAssociations: n.cfg.MaxAssociations, MaxPerIP: n.cfg.MaxPerIP,
+			MaxPDU: n.cfg.MaxPDU, Idle: n.cfg.IdleTimeout, Stall: n.cfg.Stall,
+		},
+	}
+	return n.dicom.Limits.Validate()
+}
+
+// httpServer serves every HTTP door and reader.
+func (n *node) httpServer() *http.Server {
+	stow := stowrs.New(stowrs.Config{
+		Intake: n.intake, Tenant: ingest.DefaultTenant, Prefix: "/dicom-web",
+		MaxBytes: n.cfg.MaxObject, Stall: n.cfg.Stall, Logger: n.cfg.log,
+	})
+	readers := dicomweb.New(dicomweb.Config{
+		Index: n.index, Blobs: n.blobs, Tenant: ingest.DefaultTenant, Prefix: "/dicom-web", Logger: n.cfg.log,
+	})
+	operators := desk.New(desk.Config{Tenant: ingest.DefaultTenant, Lists: n.index, Decisions: n.intake, Blobs: n.blobs})
+
+	mux := http.NewServeMux()
+	mux.Handle("POST /dicom-web/studies", stow)
+	mux.Handle("POST /dicom-web/studies/{study}", stow)
+	mux.Handle("/dicom-web/", readers)
+	mux.Handle("/upload", n.uploads)
+	mux.Handle("/upload/", n.uploads)
+	for _, path := range []string{"/quarantine", "/quarantine/", "/conflicts", "/conflicts/"} {
+		mux.Handle(path, operators)
+	}
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	mux.HandleFunc("GET /readyz", n.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /{$}", n.welcome)
+	return &http.Server{
+		Handler:           guard(mux, n.cfg.tokens),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+	}
+}
+
+// readyTimeout bounds how long an engine may take to say that it is well.
+const readyTimeout = 2 * time.Second
+
+// readyz asks every engine and names those at fault.
+func (n *node) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	status, engines := http.StatusOK, map[string]string{}
+	for name, ready := range map[string]func(context.Context) error{
+		"blobs": n.blobs.Ready, "log": n.events.Ready, "index": n.index.Ready,
+	} {
+		engines[name] = "ok"
+		if err := ready(ctx); err != nil {
+			status, engines[name] = http.StatusServiceUnavailable, err.Error()
+		}
+	}
+	said := "ready"
+	if status != http.StatusOK {
+		said = "not ready"
+	}
+	writeJSON(w, status, map[string]any{"status": said, "engines": engines})
+}
+
+func (n *node) welcome(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte(n.doors())) // the client may be gone
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the client may be gone
+}

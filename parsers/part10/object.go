@@ -31,6 +31,10 @@ type Object struct {
 	Frames FrameTable
 
 	Warnings []Warning
+
+	// Data elements without items and delimiters: of File Meta, of the data set's top level, and of the
+	// data set with everything nested.
+	MetaElements, TopElements, AllElements int
 }
 
 // FileMeta is what the File Meta Information group said (PS3.10 §7.1).
@@ -136,4 +140,8 @@ type Options struct {
 	// its header is read: admission hashes the data set apart from the File Meta in front of it. offset
 	// counts bytes from the start of the file. It is not called for a file that breaks off before.
 	OnDataset func(offset int64)
+
+	// LeadingZeros lets identifiers with leading zeros in a component pass, as some devices build them
+	// from dates and times. Without it such an object goes to quarantine (reject.Malformed).
+	LeadingZeros bool
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
+	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
 )
 
@@ -73,4 +75,32 @@ func (l *Log) Tail(ctx context.Context, n int) ([]eventlog.Record, error) {
 	}
 	slices.SortFunc(all, func(a, b eventlog.Record) int { return int(b.Offset - a.Offset) })
 	return all[:min(max(n, 0), len(all))], nil
+}
+
+// Since calls fn for every event of the instances topic made at or after t, newest first, until fn
+// fails. It walks the log backwards and stops where a whole page of records is older than t, so that one
+// record with a wrong clock hides none before it.
+func (l *Log) Since(ctx context.Context, t time.Time, fn func(event.Envelope) error) error {
+	const page = 256
+	var before eventlog.Position
+	for {
+		records, err := l.ReadBefore(ctx, event.TopicInstances, before, page)
+		if err != nil {
+			return err
+		}
+		newer := false
+		for i := range records {
+			if records[i].Event.Time.Before(t) {
+				continue
+			}
+			newer = true
+			if err := fn(records[i].Event); err != nil {
+				return err
+			}
+		}
+		if !newer {
+			return nil
+		}
+		before = records[len(records)-1].Position
+	}
 }

@@ -39,6 +39,7 @@ func (o *outcome) fail(code reject.Code) { o.reason = code }
 
 func (o *outcome) set(rec ingest.Receipt, err error) {
 	o.class, o.instance, o.study, o.series = rec.SOPClass, rec.Instance, rec.Study, rec.Series
+	o.reason = ""
 	switch {
 	case err != nil:
 		o.fail(reject.CodeOf(err))

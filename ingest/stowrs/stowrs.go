@@ -185,6 +185,7 @@ func (s *store) parts(boundary string) error {
 		err = lanes.Run(s.r.Context(), body, func(body io.Reader) { s.admit(body, o) })
 		if err = cmp.Or(body.err, err); err != nil {
 			s.cut = o
+			o.fail(reject.Aborted)
 			return err
 		}
 	}
@@ -223,9 +224,10 @@ func (n *noted) Read(p []byte) (int, error) {
 	return c, err
 }
 
-// next adds the outcome of the next part. Outcomes keep the order of the parts.
+// next adds the outcome of the next part, a failure until admission says otherwise. Outcomes keep the
+// order of the parts.
 func (s *store) next() *outcome {
-	o := &outcome{}
+	o := &outcome{reason: reject.Internal}
 	s.outcomes = append(s.outcomes, o)
 	return o
 }

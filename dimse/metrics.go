@@ -37,9 +37,9 @@ const (
 // noMetrics is the Metrics of a Server without any.
 type noMetrics struct{}
 
-func (noMetrics) AssociationOpened()                                        {}
-func (noMetrics) AssociationClosed(End, time.Duration)                      {}
-func (noMetrics) AssociationRefused(AssociateRJ)                            {}
-func (noMetrics) RequestFailed(End)                                         {}
+func (noMetrics) AssociationOpened()                                       {}
+func (noMetrics) AssociationClosed(End, time.Duration)                     {}
+func (noMetrics) AssociationRefused(AssociateRJ)                           {}
+func (noMetrics) RequestFailed(End)                                        {}
 func (noMetrics) MessageServed(CommandField, uint16, int64, time.Duration) {}
-func (noMetrics) HandlerPanicked()                                          {}
+func (noMetrics) HandlerPanicked()                                         {}

@@ -21,6 +21,9 @@ type Decision struct {
 	// Commitment); nil refuses.
 	SCPRole func(sopClassUID string) bool
 
+	// IdentityVerified says that the Policy checked rq.User.Identity; a peer that wants to know is told.
+	IdentityVerified bool
+
 	Device string // counts against Limits.MaxPerDevice when not empty
 	Value  any    // handed to the Handler as Assoc.Value
 

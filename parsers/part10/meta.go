@@ -26,7 +26,7 @@ const (
 // file: "DICM" behind a preamble, File Meta without one, or a bare data set whose first element leaves no
 // doubt about its encoding.
 func LooksLikeDICOM(head []byte) bool {
-	if len(head) >= preambleLength+4 && string(head[preambleLength:preambleLength+4]) == magic {
+	if HasPreamble(head) {
 		return true
 	}
 	if bytes.HasPrefix(head, []byte(magic)) && startsMeta(head[4:]) {
@@ -42,8 +42,8 @@ func LooksLikeDICOM(head []byte) bool {
 // HeadNeeded is how many bytes LooksLikeDICOM needs to be sure.
 const HeadNeeded = preambleLength + 4
 
-// hasPreamble tells whether head has "DICM" behind a preamble, and not merely as text within a data set.
-func hasPreamble(head []byte) bool {
+// HasPreamble tells whether head, the first bytes of a file (HeadNeeded or more), has "DICM" behind a preamble, and not merely as text within a data set.
+func HasPreamble(head []byte) bool {
 	const at = preambleLength + len(magic)
 	if len(head) < at || string(head[preambleLength:at]) != magic {
 		return false
@@ -98,7 +98,7 @@ func (s *scanner) readStart() (uid.Syntax, error) {
 			return uid.Syntax{}, s.file.err
 		}
 		return uid.Syntax{}, reject.New(reject.Empty, op, "no bytes")
-	case hasPreamble(head):
+	case HasPreamble(head):
 		obj.HasPreamble = true
 		s.file.skip(preambleLength+4, nil)
 	case bytes.HasPrefix(head, []byte(magic)) && startsMeta(head[4:]):

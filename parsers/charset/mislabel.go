@@ -74,7 +74,7 @@ func looksUTF8(raw []byte, declared code) bool {
 		if n > 2 {
 			long++
 		}
-		if !declared.pairs() && contradicts(raw, i, n, declared) {
+		if evidence == 0 && !declared.pairs() && contradicts(raw, i, n, declared) {
 			evidence++
 		}
 		i += n
@@ -143,6 +143,10 @@ func contradicts(raw []byte, i, n int, declared code) bool {
 	return unicode.IsUpper(read(declared, raw[i])) && insideSmall(raw, i, declared)
 }
 
+// wordBytes bounds how far a word is followed in either direction. Names are shorter; without a bound a
+// hostile value of one endless word costs the square of its length.
+const wordBytes = 64
+
 // insideSmall reports whether the byte at i is not the first of its word and the word has small letters
 // without accents.
 func insideSmall(raw []byte, i int, declared code) bool {
@@ -151,10 +155,10 @@ func insideSmall(raw []byte, i int, declared code) bool {
 		return false
 	}
 	start, end := i, i
-	for start > 0 && part(raw[start-1]) {
+	for start > max(0, i-wordBytes) && part(raw[start-1]) {
 		start--
 	}
-	for end < len(raw) && part(raw[end]) {
+	for end < min(len(raw), i+wordBytes) && part(raw[end]) {
 		end++
 	}
 	for _, b := range raw[start:end] {

@@ -15,6 +15,17 @@ const maxData = 4 << 20
 // it, says so, and skips it.
 var ErrUnknownType = errors.New("event type is unknown to this release")
 
+// DecodeError is a body that cannot be read. No repetition will help, which it tells by Permanent.
+type DecodeError struct{ Err error }
+
+func (e *DecodeError) Error() string { return "decode event: " + e.Err.Error() }
+func (e *DecodeError) Unwrap() error { return e.Err }
+
+// Permanent returns true.
+func (e *DecodeError) Permanent() bool { return true }
+
+func undecodable(format string, args ...any) error { return &DecodeError{fmt.Errorf(format, args...)} }
+
 // Body is what Envelope.Data can be.
 type Body interface {
 	Instance | Resolution | DeadLetter
@@ -28,20 +39,21 @@ func Encode[B Body](body *B) ([]byte, error) {
 	return json.Marshal(body)
 }
 
-// Decode reads a body, of any release: unknown members are skipped. It never keeps data.
+// Decode reads a body, of any release: unknown members are skipped. It never keeps data. Its errors are
+// a *DecodeError.
 func Decode[B Body](data []byte) (*B, error) {
 	if len(data) > maxData {
-		return nil, fmt.Errorf("decode event: %d bytes are over the limit", len(data))
+		return nil, undecodable("%d bytes are over the limit", len(data))
 	}
 	body := new(B)
 	if in, ok := any(body).(*Instance); !ok || !decodeInstance(data, in) {
 		*body = *new(B)
 		if err := json.Unmarshal(data, body); err != nil {
-			return nil, fmt.Errorf("decode event: %w", err)
+			return nil, undecodable("%w", err)
 		}
 	}
 	if err := check(body); err != nil {
-		return nil, fmt.Errorf("decode event: %w", err)
+		return nil, undecodable("%w", err)
 	}
 	return body, nil
 }
@@ -134,10 +146,10 @@ func BlobKey(e Envelope) (string, error) {
 		return "", fmt.Errorf("%w: %.100q", ErrUnknownType, e.Type)
 	}
 	if len(e.Data) > maxData {
-		return "", errors.New("decode event: over the size limit")
+		return "", undecodable("%d bytes are over the limit", len(e.Data))
 	}
 	if err := json.Unmarshal(e.Data, &body); err != nil {
-		return "", fmt.Errorf("decode event: %w", err)
+		return "", undecodable("%w", err)
 	}
 	if body.Blob.Key != "" {
 		return body.Blob.Key, nil
@@ -152,10 +164,10 @@ func EncodeLayout(l Layout) ([]byte, error) { return json.Marshal(l) }
 func DecodeLayout(doc []byte) (Layout, error) {
 	var l Layout
 	if len(doc) > maxAttachment {
-		return l, errors.New("decode layout: over the size limit")
+		return l, undecodable("layout over the size limit")
 	}
 	if err := json.Unmarshal(doc, &l); err != nil {
-		return l, fmt.Errorf("decode layout: %w", err)
+		return l, undecodable("layout: %w", err)
 	}
 	return l, nil
 }

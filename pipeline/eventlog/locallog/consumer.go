@@ -25,8 +25,35 @@ var _ eventlog.Consumer = (*Consumer)(nil)
 
 // Subscribe opens the group's consumer of a topic; a group has one at a time (ErrTaken).
 func (l *Log) Subscribe(ctx context.Context, group, topic string) (eventlog.Consumer, error) {
+	c, err := l.subscribe(ctx, group, topic)
+	if err != nil {
+		return nil, err
+	}
+	err = l.db.QueryRowContext(ctx, "SELECT seq FROM offsets WHERE grp = $1 AND topic = $2", group, c.topic.id).Scan(&c.offset)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		_ = c.Close()
+		return nil, fmt.Errorf("subscribe: %w", l.orClosed(err))
+	}
+	return c, nil
+}
+
+// SubscribeFrom is Subscribe for a group that keeps its own position with its effects: it starts at the
+// first record with a greater offset than behind, whatever the group has committed.
+func (l *Log) SubscribeFrom(ctx context.Context, group, topic string, behind int64) (eventlog.Consumer, error) {
+	c, err := l.subscribe(ctx, group, topic)
+	if err != nil {
+		return nil, err
+	}
+	c.offset = max(behind, 0)
+	return c, nil
+}
+
+func (l *Log) subscribe(ctx context.Context, group, topic string) (*Consumer, error) {
 	if group == "" {
 		return nil, errors.New("subscribe: group without a name")
+	}
+	if isClosed(l.closed) {
+		return nil, eventlog.ErrClosed
 	}
 	t, err := l.topic(ctx, topic)
 	if err != nil {
@@ -40,14 +67,8 @@ func (l *Log) Subscribe(ctx context.Context, group, topic string) (eventlog.Cons
 	if taken {
 		return nil, fmt.Errorf("subscribe %s to %s: %w", group, topic, ErrTaken)
 	}
-	c := &Consumer{log: l, topic: t, group: group, closed: make(chan struct{})}
 	t.consumers.Add(1)
-	err = l.db.QueryRowContext(ctx, "SELECT seq FROM offsets WHERE grp = $1 AND topic = $2", group, t.id).Scan(&c.offset)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		_ = c.Close()
-		return nil, fmt.Errorf("subscribe: %w", l.orClosed(err))
-	}
-	return c, nil
+	return &Consumer{log: l, topic: t, group: group, closed: make(chan struct{})}, nil
 }
 
 // Fetch returns the records that are ready, from memory when the consumer keeps up.

@@ -105,10 +105,14 @@ func (d *renderer) cut(cols plan, header []byte, all bool) (map[uint32][]byte, e
 	}
 }
 
-// isBulk reports whether a member's value is a reference, or holds large inline binary.
+// isBulk reports whether a member's value is a reference, or larger inline binary than a list should have.
 func isBulk(value []byte) bool {
-	head := string(value[:min(len(value), 64)])
-	return strings.Contains(head, `"BulkDataURI"`) || strings.Contains(head, `"InlineBinary"`) && len(value) > 1024
+	const vr = len(`{"vr":"OB"`) // how every value begins
+	if len(value) < vr {
+		return false
+	}
+	rest := string(value[vr:min(len(value), vr+16)])
+	return strings.HasPrefix(rest, `,"BulkDataURI"`) || strings.HasPrefix(rest, `,"InlineBinary"`) && len(value) > 1024
 }
 
 // appendValue adds the attribute object of c, or nothing when it is unknown and not required.
@@ -232,9 +236,11 @@ func appendOne(dst []byte, vr, value string) []byte {
 			return strconv.AppendInt(dst, n, 10)
 		}
 	case "DS", "FL", "FD":
-		// ParseFloat takes "Inf" and hexadecimal, which JSON does not.
-		if f, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil && f-f == 0 {
-			return strconv.AppendFloat(dst, f, 'g', -1, 64)
+		// ParseFloat also takes "Inf" and hexadecimal digits, which are no DS.
+		if value = strings.TrimSpace(value); strings.Trim(value, "0123456789+-.eE") == "" {
+			if f, err := strconv.ParseFloat(value, 64); err == nil {
+				return strconv.AppendFloat(dst, f, 'g', -1, 64)
+			}
 		}
 	}
 	return appendString(dst, value)

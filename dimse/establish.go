@@ -52,11 +52,7 @@ func (ss *session) establish(deadline time.Time) (device string, err error) {
 	}
 	if ss.buffered() > 0 {
 		// Sta3: nothing may come before our answer but an A-ABORT.
-		if ss.buf[ss.r] != pduAbort {
-			return d.Device, violation(abortUnexpected, "PDU of type %d before the association", ss.buf[ss.r])
-		}
-		_, err := ss.nextPDU()
-		return d.Device, err
+		return d.Device, ss.early()
 	}
 	ac := ss.accept(rq, d)
 	if err := ss.enter(phaseIdle); err != nil {
@@ -65,20 +61,30 @@ func (ss *session) establish(deadline time.Time) (device string, err error) {
 	return d.Device, ss.write(ac.AppendTo(nil))
 }
 
+// early is the error for what came before its time (Sta2, Sta3); an A-ABORT may come at any time.
+func (ss *session) early() error {
+	switch kind := ss.buf[ss.r]; {
+	case kind == pduAbort:
+		if _, err := ss.nextPDU(); err != nil {
+			return err
+		}
+		return io.ErrUnexpectedEOF // cannot be: nextPDU reports an A-ABORT as error
+	case kind == 0 || kind > pduAbort:
+		return violation(abortUnrecognized, "PDU type %02XH", kind)
+	default:
+		return violation(abortUnexpected, "PDU of type %d before the association", kind)
+	}
+}
+
 // readRequest reads the A-ASSOCIATE-RQ (Sta2).
 func (ss *session) readRequest() (*AssociateRQ, error) {
 	if err := ss.fill(pduHeader); err != nil {
 		return nil, err
 	}
-	kind, n := ss.buf[ss.r], int64(binary.BigEndian.Uint32(ss.buf[ss.r+2:]))
+	n := int64(binary.BigEndian.Uint32(ss.buf[ss.r+2:]))
 	switch {
-	case kind == pduAbort:
-		_, err := ss.nextPDU()
-		return nil, err
-	case kind == 0 || kind > pduAbort:
-		return nil, violation(abortUnrecognized, "PDU type %02XH", kind)
-	case kind != pduAssociateRQ:
-		return nil, violation(abortUnexpected, "PDU of type %d before the association", kind)
+	case ss.buf[ss.r] != pduAssociateRQ:
+		return nil, ss.early()
 	case n > int64(ss.server.limits.MaxAssociateBytes) || n < associateFixed:
 		return nil, violation(abortBadParam, "A-ASSOCIATE-RQ of %d bytes", n)
 	}

@@ -2,9 +2,19 @@ package index
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"modernc.org/sqlite"
 
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
 )
@@ -19,11 +29,29 @@ type Options struct {
 	Readers int
 }
 
-// DefaultReaders is the number of read-only connections. Each costs a page cache of a few MiB.
+// DefaultReaders is the number of read-only connections. Each costs a page cache of up to 4 MiB.
 const DefaultReaders = 4
 
 // DB is the index. Safe for concurrent use; calls of Apply wait for one another.
-type DB struct{}
+type DB struct {
+	dialect     dialect
+	attachments Attachments
+	path        string
+
+	readers *sql.DB
+	plans   statements
+
+	writing sync.Mutex // held by Apply and by a checkpoint that must wait for writers
+	writers *sql.DB
+	writer  *writer
+
+	skipped   atomic.Int64
+	committed atomic.Int64 // transactions since the file was opened
+	stop      chan struct{}
+	stopped   sync.WaitGroup
+	closeOnce sync.Once
+	closeErr  error
+}
 
 // RecordError is the answer of Apply to a record that can never be applied: its body does not decode or
 // lacks what identifies it. Nothing of the batch took effect. It unwraps to Err.
@@ -38,65 +66,169 @@ func (e *RecordError) Error() string {
 
 func (e *RecordError) Unwrap() error { return e.Err }
 
-// Stats counts what readers can see, over all tenants.
-type Stats struct {
-	Studies     int64 `json:"studies"`
-	Series      int64 `json:"series"`
-	Instances   int64 `json:"instances"`
-	Quarantined int64 `json:"quarantined"`
-	Conflicts   int64 `json:"conflicts"`
+// ErrClosed is returned by calls after Close.
+var ErrClosed = errors.New("index is closed")
+
+// OpenSQLite opens or creates the index in the file at path, whose folder must exist. One process may
+// write it at a time. A file of a newer schema is refused.
+func OpenSQLite(ctx context.Context, path string, opt Options) (*DB, error) {
+	if opt.Readers <= 0 {
+		opt.Readers = DefaultReaders
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open index: %w", err)
+	}
+	driver, err := newDriver()
+	if err != nil {
+		return nil, fmt.Errorf("open index: %w", err)
+	}
+	db := &DB{
+		dialect: sqliteDialect, attachments: opt.Attachments, path: path, stop: make(chan struct{}),
+		// The view can be rebuilt and carries its own offsets: NORMAL may lose the last transactions at a
+		// power cut, never part of one. Checkpoints run beside the writer, not in its commits.
+		writers: open(driver, path, "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)",
+			"wal_autocheckpoint(0)", "cache_size(-16384)", "temp_store(MEMORY)"),
+		readers: open(driver, path, "busy_timeout(10000)", "query_only(1)", "cache_size(-4096)", "temp_store(MEMORY)"),
+	}
+	db.plans.db = db.readers
+	db.writers.SetMaxOpenConns(2) // the writer's and the checkpointer's
+	db.readers.SetMaxOpenConns(opt.Readers)
+	db.readers.SetMaxIdleConns(opt.Readers)
+	if db.writer, err = newWriter(ctx, db.writers, db.dialect); err != nil {
+		return nil, errors.Join(fmt.Errorf("open index: %w", err), db.writers.Close(), db.readers.Close())
+	}
+	db.stopped.Go(db.checkpoints)
+	return db, nil
 }
 
-var errSkeleton = errors.New("index is not built yet")
-
-// OpenSQLite opens or creates the index in the file at path.
-func OpenSQLite(ctx context.Context, path string, opt Options) (*DB, error) { return nil, errSkeleton }
-
-// Apply makes records visible, all or none.
-func (db *DB) Apply(ctx context.Context, records []eventlog.Record) error { return errSkeleton }
-
-// Applied returns the offset of the last applied record of a partition, -1 when there is none.
-func (db *DB) Applied(ctx context.Context, topic string, partition int32) (int64, error) {
-	return -1, errSkeleton
+// newDriver returns a driver of our own, so that the function behind REGEXP reaches no other package.
+func newDriver() (*sqlite.Driver, error) {
+	var compiled sync.Map // pattern → *regexp.Regexp
+	var many atomic.Int32
+	d := new(sqlite.Driver)
+	err := d.RegisterDeterministicScalarFunction("regexp", 2,
+		func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+			pattern, _ := args[0].(string)
+			text, _ := args[1].(string)
+			re, ok := compiled.Load(pattern)
+			if !ok {
+				fresh, err := regexp.Compile(pattern)
+				if err != nil {
+					return nil, err
+				}
+				if many.Add(1) > 256 { // patterns come from outside
+					compiled.Clear()
+					many.Store(0)
+				}
+				compiled.Store(pattern, fresh)
+				re = fresh
+			}
+			return re.(*regexp.Regexp).MatchString(text), nil
+		})
+	return d, err
 }
 
-// Search returns the rows that match q.
-func (db *DB) Search(ctx context.Context, q Query) ([]Row, error) { return nil, errSkeleton }
-
-// Objects calls fn for each current instance in scope, in order of series and instance number.
-func (db *DB) Objects(ctx context.Context, s Scope, w Want, fn func(Object) error) error {
-	return errSkeleton
+type connector struct {
+	driver *sqlite.Driver
+	dsn    string
 }
 
-// Lookup returns all data sets of a SOP Instance UID, oldest first, and the object id of the current
-// one. None is no error: nil, "".
-func (db *DB) Lookup(ctx context.Context, tenant, sopInstanceUID string) (versions []Version, current string, err error) {
-	return nil, "", errSkeleton
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return c.driver.Open(c.dsn)
 }
 
-// Quarantine lists entries of the quarantine, newest first.
-func (db *DB) Quarantine(ctx context.Context, tenant string, limit, offset int) ([]Quarantined, error) {
-	return nil, errSkeleton
+func (c connector) Driver() driver.Driver { return c.driver }
+
+func open(d *sqlite.Driver, path string, pragmas ...string) *sql.DB {
+	dsn := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}
+	return sql.OpenDB(connector{d, dsn.String()})
 }
 
-// QuarantineEntry returns one entry of the quarantine, or ErrNotFound.
-func (db *DB) QuarantineEntry(ctx context.Context, tenant, id string) (Quarantined, error) {
-	return Quarantined{}, errSkeleton
+const (
+	checkpointEvery = time.Second
+	// maxWAL is how long the write-ahead log may grow, bytes, before a checkpoint holds up the writer:
+	// readers look at the log before the file, so a long one slows every query.
+	maxWAL = 64 << 20
+)
+
+// checkpoints moves committed pages into the file beside the writer.
+func (db *DB) checkpoints() {
+	tick := time.NewTicker(checkpointEvery)
+	defer tick.Stop()
+	done := int64(0)
+	for {
+		select {
+		case <-db.stop:
+			return
+		case <-tick.C:
+		}
+		now := db.committed.Load()
+		if now == done {
+			continue
+		}
+		how := "PASSIVE"
+		if info, err := os.Stat(db.path + "-wal"); err == nil && info.Size() > maxWAL {
+			how = "TRUNCATE"
+		}
+		if db.checkpoint(how) == nil {
+			done = now
+		}
+	}
 }
 
-// Conflicts lists SOP Instance UIDs that have more than one data set and no decision yet, newest first.
-func (db *DB) Conflicts(ctx context.Context, tenant string, limit, offset int) ([]Conflict, error) {
-	return nil, errSkeleton
+// checkpoint fails when a reader is in its way; the next one moves the pages.
+func (db *DB) checkpoint(how string) error {
+	if how != "PASSIVE" {
+		db.writing.Lock()
+		defer db.writing.Unlock()
+	}
+	_, err := db.writers.Exec("PRAGMA wal_checkpoint(" + how + ")")
+	return err
 }
-
-// Stats counts what the index holds.
-func (db *DB) Stats(ctx context.Context) (Stats, error) { return Stats{}, errSkeleton }
 
 // Ready returns nil when the index can answer.
-func (db *DB) Ready(ctx context.Context) error { return errSkeleton }
+func (db *DB) Ready(ctx context.Context) error {
+	var version int
+	if err := db.readers.QueryRowContext(ctx, "SELECT MAX(version) FROM schema_version").Scan(&version); err != nil {
+		return db.failed("index is not ready", err)
+	}
+	return nil
+}
 
-// Dump writes all rows as deterministic text: equal views give equal bytes.
-func (db *DB) Dump(ctx context.Context, w io.Writer) error { return errSkeleton }
+// Skipped counts records of unknown types since the index was opened.
+func (db *DB) Skipped() int64 { return db.skipped.Load() }
 
-// Close ends background work and closes the files.
-func (db *DB) Close() error { return nil }
+// Close ends background work and closes the files. Calls in flight fail.
+func (db *DB) Close() error {
+	db.closeOnce.Do(func() {
+		close(db.stop)
+		db.stopped.Wait()
+		db.writing.Lock()
+		defer db.writing.Unlock()
+		err := db.writer.close()
+		db.plans.close()
+		db.closeErr = errors.Join(err, db.readers.Close(), db.writers.Close())
+	})
+	return db.closeErr
+}
+
+func (db *DB) closed() bool {
+	select {
+	case <-db.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// failed names the operation that an engine's error broke.
+func (db *DB) failed(op string, err error) error {
+	if db.closed() {
+		return ErrClosed
+	}
+	return fmt.Errorf("%s: %w", op, err)
+}

@@ -1,0 +1,140 @@
+package device
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// client is shared: connections are kept between objects and workers.
+var client = &http.Client{Transport: func() http.RoundTripper {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = 64
+	t.WriteBufferSize = 256 << 10
+	return t
+}()}
+
+// maxAnswer bounds what is read of an answer, bytes.
+const maxAnswer = 1 << 20
+
+// post sends one request and returns the answer's status and body. Failures of the line are temporary.
+func (t Target) post(ctx context.Context, method, url string, header http.Header, body io.Reader, size int64) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	req.ContentLength = size
+	if header != nil {
+		req.Header = header
+	}
+	if t.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+t.Token)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, nil, temporary("send: %w", err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, nil, temporary("read the answer: %w", err)
+	}
+	switch resp.StatusCode {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout:
+		return nil, nil, temporary("the node says %s", resp.Status)
+	case http.StatusUnauthorized:
+		return nil, nil, fmt.Errorf("the node says %s: give its token", resp.Status)
+	}
+	return resp, answer, nil
+}
+
+// uploader sends by POST /upload.
+type uploader struct{ Target }
+
+func (u *uploader) Send(ctx context.Context, o Object) (Outcome, error) {
+	body, err := u.body(o, 0)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer body.Close()
+	resp, answer, err := u.post(ctx, http.MethodPost, u.Address+"/upload", nil, body, o.Size)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return receiptOutcome(resp.Status, answer)
+}
+
+func (u *uploader) Close() error { return nil }
+
+// receiptOutcome reads a receipt of /upload or tus.
+func receiptOutcome(status string, answer []byte) (Outcome, error) {
+	var r struct{ ID, Status, Reason, Detail string }
+	if err := json.Unmarshal(answer, &r); err != nil || r.Status == "" {
+		return Outcome{}, fmt.Errorf("the node says %s without a receipt", status)
+	}
+	return Outcome{Status: r.Status, Code: r.Reason, Detail: r.Detail, ID: r.ID}, nil
+}
+
+// stower sends by STOW-RS, one instance a request.
+type stower struct{ Target }
+
+const stowBoundary = "tributary-boundary-6f1d0c2b9a"
+
+func (s *stower) Send(ctx context.Context, o Object) (Outcome, error) {
+	body, err := s.body(o, 0)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer body.Close()
+	head := "--" + stowBoundary + "\r\nContent-Type: application/dicom\r\n\r\n"
+	tail := "\r\n--" + stowBoundary + "--\r\n"
+	resp, answer, err := s.post(ctx, http.MethodPost, s.Address+"/dicom-web/studies",
+		http.Header{
+			"Content-Type": {`multipart/related; type="application/dicom"; boundary=` + stowBoundary},
+			"Accept":       {"application/dicom+json"},
+		},
+		io.MultiReader(strings.NewReader(head), body, strings.NewReader(tail)), int64(len(head))+o.Size+int64(len(tail)))
+	if err != nil {
+		return Outcome{}, err
+	}
+	return stowOutcome(resp.Status, answer)
+}
+
+func (s *stower) Close() error { return nil }
+
+// stowOutcome reads the answer to a request with one instance (PS3.18 §10.5.3).
+func stowOutcome(status string, answer []byte) (Outcome, error) {
+	type attribute struct{ Value []json.RawMessage }
+	var doc map[string]attribute
+	if err := json.Unmarshal(bytes.TrimSpace(answer), &doc); err != nil {
+		return Outcome{}, fmt.Errorf("the node says %s without a STOW-RS answer", status)
+	}
+	number := func(seq, tag string) (uint16, bool) {
+		for _, item := range doc[seq].Value {
+			var attrs map[string]struct{ Value []uint16 }
+			_ = json.Unmarshal(item, &attrs) // an item of another shape has no such number
+			if v := attrs[tag].Value; len(v) > 0 {
+				return v[0], true
+			}
+		}
+		return 0, false
+	}
+	if code, ok := number("00081198", "00081197"); ok {
+		return Outcome{Status: Refused, Code: fmt.Sprintf("%04X", code)}, nil
+	}
+	if code, ok := number("0008119A", "00081197"); ok {
+		return Outcome{Status: Refused, Code: fmt.Sprintf("%04X", code)}, nil
+	}
+	if len(doc["00081199"].Value) == 0 {
+		return Outcome{}, fmt.Errorf("the node says %s and names no instance", status)
+	}
+	out := Outcome{Status: Stored}
+	if code, ok := number("00081199", "00081196"); ok {
+		out.Code = fmt.Sprintf("%04X", code)
+	}
+	return out, nil
+}

@@ -1,0 +1,129 @@
+package upload
+
+import (
+	"io"
+	"mime"
+	"net/http"
+	"net/textproto"
+	"strconv"
+
+	"github.com/tributary-dicom/tributary/ingest"
+	"github.com/tributary-dicom/tributary/ingest/upload/httpbody"
+	"github.com/tributary-dicom/tributary/parsers/reject"
+)
+
+// result is what became of one file of a form.
+type result struct {
+	rec ingest.Receipt
+	err error
+}
+
+// form admits the files of a multipart/form-data body (RFC 7578) as they come. Fields that are no files
+// are passed over.
+func (h *handler) form(w http.ResponseWriter, r *http.Request, body *httpbody.Guard, boundary string, a ingest.Arrival) {
+	var results []*result
+	broken := func() error {
+		reader := httpbody.NewReader(body, boundary, httpbody.Limits{Parts: h.cfg.MaxFiles})
+		lanes := httpbody.NewLanes(h.cfg.BufferBytes)
+		defer lanes.Wait()
+		for {
+			part, err := reader.Next()
+			if err == io.EOF {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			name, isFile := filePart(part.Header)
+			if !isFile {
+				continue
+			}
+			res := &result{err: reject.New(reject.Internal, "upload", "not admitted")}
+			results = append(results, res)
+			a := a
+			a.Origin.Filename = name
+			digests, err := parseDigests(http.Header(part.Header))
+			if err != nil {
+				res.err = err
+				continue
+			}
+			src := &noted{Reader: part}
+			err = lanes.Run(r.Context(), src, func(b io.Reader) {
+				a.Body = b
+				res.rec, res.err = h.admit(r.Context(), a, digests)
+			})
+			if src.err != nil {
+				err = src.err
+			}
+			if err != nil {
+				results = results[:len(results)-1] // told as the broken body
+				return err
+			}
+		}
+	}()
+	h.answerForm(w, body, results, broken)
+}
+
+// answerForm reports on each file; broken is why the body was not read to its end, nil when it was.
+func (h *handler) answerForm(w http.ResponseWriter, body *httpbody.Guard, results []*result, broken error) {
+	if broken != nil {
+		if reject.CodeOf(broken) == reject.Internal { // io.ErrUnexpectedEOF
+			broken = &reject.Error{Code: reject.Aborted, Op: "upload", Offset: -1, Err: broken}
+		}
+		results = append(results, &result{err: broken})
+	}
+	if len(results) == 0 {
+		h.refuse(w, http.StatusBadRequest, reject.New(reject.Empty, "upload", "the form has no files"))
+		return
+	}
+	kept, status := 0, 0
+	answers := make([]any, len(results))
+	for i, res := range results {
+		if res.err == nil {
+			kept++
+			answers[i] = res.rec
+			continue
+		}
+		answers[i] = refusal(res.err)
+		if status == 0 {
+			status = statusOf(res.err)
+		}
+	}
+	switch {
+	case kept == len(results):
+		status = http.StatusCreated
+	case kept > 0:
+		status = http.StatusMultiStatus
+	case body.Slow():
+		status = http.StatusRequestTimeout
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(h.cfg.RetryAfter.Seconds()))))
+	}
+	writeJSON(w, status, answers)
+}
+
+// filePart tells whether a part is a file, which has a file name (RFC 7578 §4.2), be it empty.
+func filePart(header textproto.MIMEHeader) (name string, ok bool) {
+	_, params, err := mime.ParseMediaType(header.Get("Content-Disposition"))
+	if err != nil {
+		return "", false
+	}
+	name, ok = params["filename"]
+	return cleanFilename(name), ok
+}
+
+// noted remembers why a part could not be read to its end.
+type noted struct {
+	io.Reader
+	err error
+}
+
+// Read implements io.Reader.
+func (n *noted) Read(p []byte) (int, error) {
+	c, err := n.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		n.err = err
+	}
+	return c, err
+}

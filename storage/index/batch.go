@@ -1,0 +1,212 @@
+package index
+
+import "fmt"
+
+// batch is one transaction of the writer. Study and series rows are gathered in memory and written
+// once; what cannot be kept up by adding (an instance leaves a series) is computed again from the
+// instances at the end.
+type batch struct {
+	*writer
+	taken map[sopKey]bool // SOP Instance UIDs that have a row
+
+	dirtySeries, dirtyStudies map[int64]bool // to be computed again
+
+	touchedStudies []*studyRow
+	touchedSeries  []*seriesRow
+}
+
+func (b *batch) apply(c *change) error {
+	switch {
+	case c.instance != nil:
+		k := sopKey{c.instance.tenant, c.instance.sop}
+		if b.taken[k] {
+			return b.collide(c.instance)
+		}
+		b.taken[k] = true
+		id, err := b.enter(c.instance, "")
+		if err != nil {
+			return err
+		}
+		_, err = b.join(c.instance, id)
+		return err
+	case c.quarantined != nil:
+		return b.quarantine(c.quarantined)
+	case c.decision != nil:
+		return b.decide(c.decision)
+	}
+	return nil
+}
+
+// enter writes the rows of an instance. With superseded set it belongs to no series.
+func (b *batch) enter(in *instance, superseded string) (id int64, err error) {
+	series := int64(0)
+	if superseded == "" {
+		_, row, err := b.rowsOf(in)
+		if err != nil {
+			return 0, err
+		}
+		series = row.id
+	}
+	if id, err = b.nextID(&b.next.instance, "instances"); err != nil {
+		return 0, err
+	}
+	if err := b.exec(insertInstance, append(in.values(superseded, series), id)...); err != nil {
+		return 0, fmt.Errorf("insert instance: %w", err)
+	}
+	if err := b.exec(insertDocument, append(in.documents(), id)...); err != nil {
+		return 0, fmt.Errorf("insert documents: %w", err)
+	}
+	return id, nil
+}
+
+// join adds a current instance to its series and study.
+func (b *batch) join(in *instance, id int64) (*seriesRow, error) {
+	study, series, err := b.rowsOf(in)
+	if err != nil {
+		return nil, err
+	}
+	if !series.counted && !series.fresh && series.from == nil {
+		b.touchedSeries = append(b.touchedSeries, series)
+	}
+	series.instances++
+	series.counted = true
+	series.classes = series.classes.with(setValue(in.sopClass))
+	if series.instances == 1 || in.before(series.first) {
+		modality := setValue(fold(in.value("Modality")))
+		if modality != series.modality && series.modality != "" {
+			b.dirtyStudies[study.id] = true // another series may have the old one, or none
+		}
+		series.first, series.firstInstance, series.modality, series.from = in.place, id, modality, in.all
+	}
+
+	modalities, classes := study.modalities.with(series.modality), study.classes.with(setValue(in.sopClass))
+	first := study.firstInstance == 0 || in.before(study.first)
+	changed := len(modalities) != len(study.modalities) || len(classes) != len(study.classes)
+	if (first || changed) && !study.fresh && study.from == nil && !study.sets {
+		b.touchedStudies = append(b.touchedStudies, study)
+	}
+	if changed {
+		study.modalities, study.classes, study.sets = modalities, classes, true
+	}
+	if first {
+		study.first, study.firstInstance, study.from = in.place, id, in.all
+	}
+	return series, nil
+}
+
+// setValue makes v fit into a set.
+func setValue(v string) string {
+	for i := range len(v) {
+		if v[i] == '\\' || v[i] == separator[0] {
+			return v[:i]
+		}
+	}
+	return v
+}
+
+// rowsOf returns the study and series of an instance, remembered, read or new.
+func (b *batch) rowsOf(in *instance) (*studyRow, *seriesRow, error) {
+	study, err := b.studyOf(studyKey{in.tenant, in.study})
+	if err != nil {
+		return nil, nil, err
+	}
+	series, err := b.seriesOf(seriesKey{study.id, in.series}, study.fresh)
+	return study, series, err
+}
+
+func (b *batch) studyOf(k studyKey) (*studyRow, error) {
+	if s, ok := b.studies[k]; ok {
+		return s, nil
+	}
+	s := &studyRow{studyKey: k}
+	err := b.each(func(scan scanner) error {
+		var modalities, classes string
+		err := scan(&s.id, &s.first.received, &s.first.object, &s.firstInstance, &modalities, &classes)
+		s.modalities, s.classes = parseSet(modalities), parseSet(classes)
+		return err
+	}, `SELECT id, first_received, first_object, first_instance, modalities, sop_classes
+		FROM studies WHERE tenant = $1 AND study_instance_uid = $2`, k.tenant, k.uid)
+	if err != nil {
+		return nil, fmt.Errorf("read study: %w", err)
+	}
+	if s.id == 0 {
+		if s.id, err = b.nextID(&b.next.study, "studies"); err != nil {
+			return nil, err
+		}
+		s.fresh = true
+		b.touchedStudies = append(b.touchedStudies, s)
+	}
+	b.studies[k] = s
+	return s, nil
+}
+
+func (b *batch) seriesOf(k seriesKey, freshStudy bool) (*seriesRow, error) {
+	if s, ok := b.series[k]; ok {
+		return s, nil
+	}
+	s := &seriesRow{seriesKey: k}
+	if !freshStudy {
+		err := b.each(func(scan scanner) error {
+			var modality *string
+			var classes string
+			err := scan(&s.id, &s.first.received, &s.first.object, &s.firstInstance, &modality, &classes, &s.instances)
+			if modality != nil {
+				s.modality = *modality
+			}
+			s.classes = parseSet(classes)
+			return err
+		}, `SELECT id, first_received, first_object, first_instance, modality, sop_classes, instances
+			FROM series WHERE study_id = $1 AND series_instance_uid = $2`, k.study, k.uid)
+		if err != nil {
+			return nil, fmt.Errorf("read series: %w", err)
+		}
+	}
+	if s.id == 0 {
+		var err error
+		if s.id, err = b.nextID(&b.next.series, "series"); err != nil {
+			return nil, err
+		}
+		s.fresh = true
+		b.touchedSeries = append(b.touchedSeries, s)
+	}
+	b.series[k] = s
+	return s, nil
+}
+
+// flush writes the gathered rows, and computes dirty ones again.
+func (b *batch) flush() error {
+	for _, s := range b.touchedStudies {
+		var err error
+		switch {
+		case s.fresh:
+			err = b.exec(insertStudy, append(s.values(), s.id)...)
+		case s.from != nil:
+			err = b.exec(updateStudy, append(s.values(), s.id)...)
+		default:
+			err = b.exec("UPDATE studies SET modalities = $1, sop_classes = $2 WHERE id = $3",
+				s.modalities.String(), s.classes.String(), s.id)
+		}
+		if err != nil {
+			return fmt.Errorf("write study: %w", err)
+		}
+		s.fresh, s.from, s.sets = false, nil, false
+	}
+	for _, s := range b.touchedSeries {
+		var err error
+		switch {
+		case s.fresh:
+			err = b.exec(insertSeries, append(s.values(), s.id)...)
+		case s.from != nil:
+			err = b.exec(updateSeries, append(s.values(), s.id)...)
+		default:
+			err = b.exec("UPDATE series SET instances = $1, sop_classes = $2 WHERE id = $3",
+				s.instances, s.classes.String(), s.id)
+		}
+		if err != nil {
+			return fmt.Errorf("write series: %w", err)
+		}
+		s.fresh, s.from, s.counted = false, nil, false
+	}
+	b.touchedStudies, b.touchedSeries = nil, nil
+	return b.recompute()
+}

@@ -1,0 +1,189 @@
+package index
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tributary-dicom/tributary/pipeline/event"
+	"github.com/tributary-dicom/tributary/pipeline/eventlog"
+)
+
+// place orders instances: by time received, then by object id. It does not depend on when an event
+// reaches the index.
+type place struct {
+	received int64 // µs since 1970
+	object   string
+}
+
+func (p place) before(q place) bool {
+	return p.received < q.received || p.received == q.received && p.object < q.object
+}
+
+// change is what one record asks for; one of the pointers is set.
+type change struct {
+	record      eventlog.Record
+	instance    *instance
+	quarantined *quarantined
+	decision    *decision
+}
+
+// instance is a row of instances and its documents, before it has a number.
+type instance struct {
+	tenant, study, series, sop string // UIDs
+	place
+	eventID       string
+	door, remote  string
+	sopClass      string
+	syntax        string
+	mediaType     string
+	blobKey       string
+	bytes         int64
+	sha256        string
+	datasetSHA256 string
+	datasetOffset int64
+
+	all            []pair // with the identifiers of the event
+	header, layout *event.Attachment
+}
+
+// value returns an attribute; instances have some 40, so a walk beats a map.
+func (in *instance) value(keyword string) string { return find(in.all, keyword) }
+
+func find(all []pair, keyword string) string {
+	for _, p := range all {
+		if p.keyword == keyword {
+			return p.value
+		}
+	}
+	return ""
+}
+
+type quarantined struct {
+	tenant, eventID string
+	place
+	entry []byte
+}
+
+// decision is a row of decisions.
+type decision struct {
+	object, eventID, about, action string
+	decided                        int64
+}
+
+const (
+	aboutConflict   = "conflict"
+	aboutQuarantine = "quarantine"
+)
+
+// decode reads a record. It returns nil for a type that this version does not know.
+func decode(r eventlog.Record) (*change, error) {
+	c := &change{record: r}
+	switch r.Event.Type {
+	case event.TypeInstanceStored, event.TypeInstanceConflict:
+		var body event.Instance
+		if err := json.Unmarshal(r.Event.Data, &body); err != nil {
+			return nil, fmt.Errorf("body: %w", withoutText(err))
+		}
+		in, err := newInstance(&body, r.Event.ID)
+		c.instance = in
+		return c, err
+	case event.TypeInstanceQuarantined:
+		var body event.Instance
+		if err := json.Unmarshal(r.Event.Data, &body); err != nil {
+			return nil, fmt.Errorf("body: %w", withoutText(err))
+		}
+		q, err := newQuarantined(&body, r.Event.ID)
+		c.quarantined = q
+		return c, err
+	case event.TypeQuarantineResolved, event.TypeConflictResolved:
+		var body event.Resolution
+		if err := json.Unmarshal(r.Event.Data, &body); err != nil {
+			return nil, fmt.Errorf("body: %w", withoutText(err))
+		}
+		if body.ObjectID == "" {
+			return nil, errors.New("decision names no object")
+		}
+		c.decision = &decision{
+			object: body.ObjectID, eventID: r.Event.ID, about: aboutConflict, action: body.Action,
+			decided: body.At.UnixMicro(),
+		}
+		if r.Event.Type == event.TypeQuarantineResolved {
+			c.decision.about = aboutQuarantine
+		}
+		return c, nil
+	}
+	return nil, nil
+}
+
+// withoutText keeps what encoding/json says of the place and drops what it quotes: bodies are of patients.
+func withoutText(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("JSON breaks off or is none at byte %d", syntax.Offset)
+	case errors.As(err, &kind):
+		return fmt.Errorf("JSON field %s has the wrong type at byte %d", kind.Field, kind.Offset)
+	}
+	return errors.New("JSON does not fit the event")
+}
+
+func newInstance(body *event.Instance, eventID string) (*instance, error) {
+	ids := body.IDs
+	for _, need := range []struct{ what, value string }{
+		{"object id", body.ObjectID}, {"data set hash", body.Blob.DatasetSHA256}, {"blob key", body.Blob.Key},
+		{"Study Instance UID", ids.StudyInstanceUID}, {"Series Instance UID", ids.SeriesInstanceUID},
+		{"SOP Instance UID", ids.SOPInstanceUID},
+	} {
+		if need.value == "" {
+			return nil, errors.New("instance without " + need.what)
+		}
+	}
+	m := body.Attributes
+	if m == nil {
+		m = make(map[string]string, 8)
+	}
+	// The identifiers rule: attributes may come from a device's own words.
+	for _, id := range []pair{
+		{"StudyInstanceUID", ids.StudyInstanceUID}, {"SeriesInstanceUID", ids.SeriesInstanceUID},
+		{"SOPInstanceUID", ids.SOPInstanceUID}, {"SOPClassUID", ids.SOPClassUID},
+		{"PatientID", ids.PatientID}, {"IssuerOfPatientID", ids.IssuerOfPatientID},
+		{"AccessionNumber", ids.AccessionNumber},
+	} {
+		if id.value != "" {
+			m[id.keyword] = id.value
+		}
+	}
+	return &instance{
+		tenant: body.Tenant, study: ids.StudyInstanceUID, series: ids.SeriesInstanceUID, sop: ids.SOPInstanceUID,
+		place:   place{body.Origin.ReceivedAt.UnixMicro(), body.ObjectID},
+		eventID: eventID, door: body.Origin.Door, remote: body.Origin.Remote,
+		sopClass: ids.SOPClassUID, syntax: body.Blob.TransferSyntaxUID, mediaType: body.Blob.MediaType,
+		blobKey: body.Blob.Key, bytes: body.Blob.Bytes, sha256: body.Blob.SHA256,
+		datasetSHA256: body.Blob.DatasetSHA256, datasetOffset: body.Blob.DatasetOffset,
+		all: pairs(m), header: body.Header, layout: body.Frames,
+	}, nil
+}
+
+func newQuarantined(body *event.Instance, eventID string) (*quarantined, error) {
+	if body.ObjectID == "" {
+		return nil, errors.New("quarantined object without object id")
+	}
+	entry, err := json.Marshal(Quarantined{
+		ObjectID: body.ObjectID, Reason: body.Reason, Detail: body.ReasonDetail, Offset: body.ReasonOffset,
+		Door: body.Origin.Door, Remote: body.Origin.Remote, CallingAE: body.Origin.CallingAE,
+		Filename: body.Origin.Filename, ReceivedAt: instant(body.Origin.ReceivedAt.UnixMicro()),
+		Bytes: body.Blob.Bytes, SHA256: body.Blob.SHA256, Format: body.Blob.Format, BlobKey: body.Blob.Key,
+		StudyInstanceUID: body.IDs.StudyInstanceUID, SeriesInstanceUID: body.IDs.SeriesInstanceUID,
+		SOPInstanceUID: body.IDs.SOPInstanceUID,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode entry: %w", err)
+	}
+	return &quarantined{body.Tenant, eventID, place{body.Origin.ReceivedAt.UnixMicro(), body.ObjectID}, entry}, nil
+}
+
+// instant writes µs since 1970 by RFC 3339.
+func instant(micros int64) string { return time.UnixMicro(micros).UTC().Format(time.RFC3339Nano) }

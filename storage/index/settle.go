@@ -1,0 +1,264 @@
+package index
+
+import "fmt"
+
+// version is a row of instances as far as the choice among versions needs it.
+type version struct {
+	id         int64
+	superseded string
+	hash       string
+	place
+	eventID string
+	series  int64
+}
+
+func (b *batch) versions(k sopKey) ([]version, error) {
+	var out []version
+	err := b.each(func(scan scanner) error {
+		var v version
+		err := scan(&v.id, &v.superseded, &v.hash, &v.received, &v.object, &v.eventID, &v.series)
+		out = append(out, v)
+		return err
+	}, `SELECT id, superseded, dataset_sha256, received, object_id, event_id, series_id
+		FROM instances WHERE tenant = $1 AND sop_instance_uid = $2`, k.tenant, k.uid)
+	return out, err
+}
+
+// collide enters an instance whose SOP Instance UID has a row already: the same event or object again,
+// another copy of the same data set, or other bytes.
+func (b *batch) collide(in *instance) error {
+	k := sopKey{in.tenant, in.sop}
+	versions, err := b.versions(k)
+	if err != nil {
+		return fmt.Errorf("read versions: %w", err)
+	}
+	var same *version
+	others := false
+	for i, v := range versions {
+		if v.hash == in.datasetSHA256 {
+			same = &versions[i]
+		}
+		others = others || v.object != in.object
+	}
+	if others {
+		err := b.sibling(k, in.datasetSHA256, in.object)
+		for _, v := range versions {
+			if err == nil {
+				err = b.sibling(k, v.hash, v.object)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("write siblings: %w", err)
+		}
+	}
+	switch {
+	case same == nil:
+		if _, err := b.enter(in, in.datasetSHA256); err != nil {
+			return err
+		}
+	case in.before(same.place) || in.place == same.place && in.eventID < same.eventID:
+		// The earlier copy stands for the data set. It leaves its series first: its record may
+		// describe it differently.
+		if err := b.demote(*same); err != nil {
+			return err
+		}
+		if err := b.exec(updateInstance, append(in.values(in.datasetSHA256, 0), same.id)...); err != nil {
+			return fmt.Errorf("rewrite instance: %w", err)
+		}
+		if err := b.exec(updateDocument, append(in.documents(), same.id)...); err != nil {
+			return fmt.Errorf("rewrite documents: %w", err)
+		}
+	case !others:
+		return nil // this event again, or a later one of the same object
+	}
+	return b.settle(k)
+}
+
+func (b *batch) sibling(k sopKey, hash, object string) error {
+	return b.exec(`INSERT INTO siblings (tenant, sop_instance_uid, dataset_sha256, object_id) VALUES ($1, $2, $3, $4)
+		ON CONFLICT DO NOTHING`, k.tenant, k.uid, hash, object)
+}
+
+// settle chooses the version that readers see, and whether a person is waited for.
+func (b *batch) settle(k sopKey) error {
+	versions, err := b.versions(k)
+	if err != nil || len(versions) == 0 {
+		return err
+	}
+	hashes := make(map[string]string) // object id → data set
+	err = b.each(func(scan scanner) error {
+		var object, hash string
+		err := scan(&object, &hash)
+		hashes[object] = hash
+		return err
+	}, "SELECT object_id, dataset_sha256 FROM siblings WHERE tenant = $1 AND sop_instance_uid = $2", k.tenant, k.uid)
+	if err != nil {
+		return err
+	}
+	var decisions []decision
+	err = b.each(func(scan scanner) error {
+		d := decision{about: aboutConflict}
+		err := scan(&d.object, &d.eventID, &d.action, &d.decided)
+		decisions = append(decisions, d)
+		return err
+	}, `SELECT object_id, event_id, action, decided FROM decisions WHERE about = 'conflict' AND object_id IN
+		(SELECT object_id FROM siblings WHERE tenant = $1 AND sop_instance_uid = $2)`, k.tenant, k.uid)
+	if err != nil {
+		return err
+	}
+
+	winner := choose(versions, hashes, decisions)
+	if winner.superseded != "" {
+		for _, v := range versions {
+			if v.superseded == "" {
+				if err := b.demote(v); err != nil {
+					return err
+				}
+			}
+		}
+		if err := b.promote(k, winner); err != nil {
+			return err
+		}
+	}
+
+	err = b.exec("DELETE FROM conflicts WHERE tenant = $1 AND sop_instance_uid = $2", k.tenant, k.uid)
+	if err != nil || !undecided(versions, hashes, decisions) {
+		return err
+	}
+	newest := versions[0].received
+	for _, v := range versions {
+		newest = max(newest, v.received)
+	}
+	return b.exec("INSERT INTO conflicts (tenant, sop_instance_uid, received) VALUES ($1, $2, $3)", k.tenant, k.uid, newest)
+}
+
+// choose returns the version that the latest "promoted" decision names (by time, then event id), or
+// the first received.
+func choose(versions []version, hashes map[string]string, decisions []decision) version {
+	var latest *decision
+	for i, d := range decisions {
+		if d.action != "promoted" {
+			continue
+		}
+		if latest == nil || d.decided > latest.decided || d.decided == latest.decided && d.eventID > latest.eventID {
+			latest = &decisions[i]
+		}
+	}
+	first := versions[0]
+	for _, v := range versions {
+		if latest != nil && v.hash == hashes[latest.object] {
+			return v
+		}
+		if v.before(first.place) {
+			first = v
+		}
+	}
+	return first
+}
+
+// undecided tells whether some version has neither been named by a decision nor was there when one
+// was made.
+func undecided(versions []version, hashes map[string]string, decisions []decision) bool {
+	if len(versions) < 2 {
+		return false
+	}
+	for _, v := range versions {
+		settled := false
+		for _, d := range decisions {
+			if d.action == "promoted" || d.action == "kept" {
+				settled = settled || d.decided >= v.received || hashes[d.object] == v.hash
+			}
+		}
+		if !settled {
+			return true
+		}
+	}
+	return false
+}
+
+// demote takes a version out of its series.
+func (b *batch) demote(v version) error {
+	if v.superseded != "" {
+		return nil
+	}
+	b.dirtySeries[v.series] = true
+	err := b.exec("UPDATE instances SET superseded = $1, series_id = 0 WHERE id = $2", v.hash, v.id)
+	if err != nil {
+		return fmt.Errorf("supersede instance: %w", err)
+	}
+	return nil
+}
+
+// promote puts a version into the series that its attributes name.
+func (b *batch) promote(k sopKey, v version) error {
+	all, err := b.attributesOf(v.id)
+	if err != nil {
+		return fmt.Errorf("read attributes: %w", err)
+	}
+	in := &instance{
+		tenant: k.tenant, study: find(all, "StudyInstanceUID"), series: find(all, "SeriesInstanceUID"), sop: k.uid,
+		place: v.place, sopClass: find(all, "SOPClassUID"), all: all,
+	}
+	series, err := b.join(in, v.id)
+	if err != nil {
+		return err
+	}
+	err = b.exec("UPDATE instances SET superseded = '', series_id = $1 WHERE id = $2", series.id, v.id)
+	if err != nil {
+		return fmt.Errorf("make instance current: %w", err)
+	}
+	return nil
+}
+
+// decide keeps a person's decision and lets it take effect. It may come before what it is about.
+func (b *batch) decide(d *decision) error {
+	err := b.exec(`INSERT INTO decisions (object_id, event_id, about, action, decided) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT DO NOTHING`, d.object, d.eventID, d.about, d.action, d.decided)
+	if err != nil {
+		return fmt.Errorf("write decision: %w", err)
+	}
+	if d.about == aboutQuarantine {
+		if d.action == "removed" || d.action == "retried" {
+			return b.exec("DELETE FROM quarantine WHERE object_id = $1", d.object)
+		}
+		return nil
+	}
+	var keys []sopKey
+	err = b.each(func(scan scanner) error {
+		var k sopKey
+		err := scan(&k.tenant, &k.uid)
+		keys = append(keys, k)
+		return err
+	}, "SELECT DISTINCT tenant, sop_instance_uid FROM siblings WHERE object_id = $1", d.object)
+	if err != nil {
+		return fmt.Errorf("read siblings: %w", err)
+	}
+	for _, k := range keys {
+		if err := b.settle(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// quarantine lists an object, unless a decision took it out already.
+func (b *batch) quarantine(q *quarantined) error {
+	resolved := false
+	err := b.each(func(scan scanner) error {
+		var action string
+		err := scan(&action)
+		resolved = resolved || action == "removed" || action == "retried"
+		return err
+	}, "SELECT action FROM decisions WHERE about = 'quarantine' AND object_id = $1", q.object)
+	if err != nil || resolved {
+		return err
+	}
+	err = b.exec(`INSERT INTO quarantine (tenant, object_id, event_id, received, entry) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (tenant, object_id) DO UPDATE SET event_id = excluded.event_id, received = excluded.received,
+			entry = excluded.entry WHERE excluded.event_id < quarantine.event_id`,
+		q.tenant, q.object, q.eventID, q.received, q.entry)
+	if err != nil {
+		return fmt.Errorf("write quarantine: %w", err)
+	}
+	return nil
+}

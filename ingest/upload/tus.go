@@ -28,7 +28,7 @@ type TusConfig struct {
 	Dir      string        // spool folder, required; made when missing
 	BasePath string        // where the door is mounted, default "/upload/tus/"
 	TTL      time.Duration // how long an upload or a receipt lives after its last progress, default 7 days
-	MaxOpen  int           // uploads and remembered receipts in the spool, default 10,000
+	MaxOpen  int           // uploads that are not admitted yet, default 10,000
 
 	// Reserve is asked before an upload of so many bytes (0 while the length is deferred) is begun; an
 	// error refuses it with 503. Nil: none.
@@ -151,6 +151,8 @@ func (t *Tus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	guard := httpbody.NewGuard(w, r, t.cfg.Pace, t.cfg.MaxBytes)
+	// tusd's deadline for the answer would outlive the request and hit the connection's next one.
+	defer func() { _ = q.rc.SetWriteDeadline(time.Time{}) }()
 	in := r.WithContext(context.WithValue(r.Context(), tusRequestKey{}, q))
 	in.Body = &tusBody{guard}
 	u := *r.URL

@@ -62,7 +62,7 @@ type verdict struct {
 type spool struct {
 	dir  string
 	ttl  time.Duration
-	open atomic.Int64 // uploads with an info file
+	open atomic.Int64 // uploads without a verdict
 }
 
 func openSpool(dir string, ttl time.Duration) (*spool, error) {
@@ -74,7 +74,11 @@ func openSpool(dir string, ttl time.Duration) (*spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.open.Store(int64(len(ids)))
+	for _, id := range ids {
+		if v, err := s.verdict(id); v == nil || err != nil {
+			s.open.Add(1)
+		}
+	}
 	return s, nil
 }
 
@@ -154,17 +158,24 @@ func (s *spool) settle(id string, v *verdict) error {
 	if err := s.replace(s.path(id, receiptSuffix), v); err != nil {
 		return err
 	}
+	s.open.Add(-1)
 	return s.drop(id, dataSuffix)
 }
 
-// remove forgets an upload. The info file goes last, so that a crash leaves an upload to remove again.
+// remove forgets an upload. After a crash in between, Sweep or Recover goes on.
 func (s *spool) remove(id string) error {
+	v, err := s.verdict(id)
+	if err != nil {
+		return err
+	}
 	for _, suffix := range []string{dataSuffix, infoSuffix, receiptSuffix} {
 		if err := s.drop(id, suffix); err != nil {
 			return err
 		}
 	}
-	s.open.Add(-1)
+	if v == nil {
+		s.open.Add(-1)
+	}
 	return nil
 }
 

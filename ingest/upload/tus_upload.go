@@ -51,10 +51,14 @@ func (u *tusUpload) WriteChunk(_ context.Context, offset int64, src io.Reader) (
 	if u.r.Size >= 0 {
 		limit = u.r.Size - offset
 	}
-	src = io.LimitReader(src, limit)
-	n, err := u.t.spool.append(u.r, offset, src, u.q.check)
+	n, err := u.t.spool.append(u.r, offset, io.LimitReader(src, limit), u.q.check)
 	if err != nil {
 		return n, u.t.diskError(err)
+	}
+	if n == limit {
+		if more, _ := src.Read(make([]byte, 1)); more > 0 {
+			return n, tusd.ErrSizeExceeded
+		}
 	}
 	return n, nil
 }
@@ -91,7 +95,11 @@ func (u *tusUpload) FinishUpload(ctx context.Context) error {
 	v, err := u.t.admit(ctx, u.r)
 	_ = u.q.rc.SetWriteDeadline(time.Now().Add(answerWithin))
 	if err != nil {
-		return u.t.refused(refusal(err), ingest.AnswerFor(reject.CodeOf(err)).HTTP)
+		status := http.StatusServiceUnavailable // which clients try again, unlike what answers Aborted elsewhere
+		if reject.CodeOf(err) == reject.Internal {
+			status = http.StatusInternalServerError
+		}
+		return u.t.refused(refusal(err), status)
 	}
 	u.v = v
 	if v.Refusal != nil {

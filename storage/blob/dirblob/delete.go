@@ -114,25 +114,29 @@ func (s *Store) wipeLate(p place, h header) {
 	_ = f.Close()
 }
 
-// dropIfEmpty removes a closed pack whose blobs were all deleted while it was active.
-func (s *Store) dropIfEmpty(name string) error {
+// packClosed is told that a pack grows no more. It is removed when its blobs were all deleted before that.
+func (s *Store) packClosed(name string) error {
 	s.maintain.Lock()
 	defer s.maintain.Unlock()
-	if _, met := s.live[name]; !met {
+	return s.packClosedLocked(name)
+}
+
+func (s *Store) packClosedLocked(name string) error {
+	if !s.touched[name] {
 		return nil
 	}
-	delete(s.live, name) // what was counted while it grew is worthless
+	delete(s.touched, name)
 	return s.dropLocked(name)
 }
 
 // dropLocked removes a pack when no blob in it is live. An active pack stays.
 func (s *Store) dropLocked(name string) error {
 	if _, growing := s.sight.limit(name); growing {
-		s.live[name] = 0
+		s.touched[name] = true
 		return nil
 	}
 	n, counted := s.live[name]
-	if !counted {
+	if !counted || n <= 0 { // count again before anything is removed
 		var err error
 		if n, err = s.countLive(name); err != nil {
 			return fmt.Errorf("delete blob: %w", err)

@@ -172,7 +172,11 @@ func (s *Store) repair(r repair) error {
 		}
 	}
 	s.sight.clear(r.name)
-	return nil
+	if r.keep == 0 {
+		delete(s.touched, r.name)
+		return nil
+	}
+	return s.packClosedLocked(r.name)
 }
 
 // cut shortens a file durably.

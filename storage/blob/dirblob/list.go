@@ -17,8 +17,11 @@ import (
 func (s *Store) List(ctx context.Context, since time.Time, fn func(blob.Info) error) error {
 	l := lister{s: s, ctx: ctx, since: since, fn: fn}
 	from := dayOf(since)
-	if since.Before(time.Unix(0, 0)) {
-		from = "0000/00/00" // years of four digits compare as text
+	switch year := since.UTC().Year(); { // years of four digits compare as text
+	case year < 1:
+		from = "0000/00/00"
+	case year > 9999:
+		return nil
 	}
 	err := l.folders("", from, 4, func(year string) error {
 		return l.folders(year, from, 2, func(month string) error {
@@ -99,6 +102,8 @@ func (l *lister) day(day string) error {
 	return nil
 }
 
+func (l *lister) tooOld(h header) bool { return time.Unix(0, h.created).Before(l.since) }
+
 func (l *lister) damage(where string) {
 	if l.damaged == 0 {
 		l.first = where
@@ -125,7 +130,7 @@ func (l *lister) file(p place) error {
 	if err != nil {
 		return l.tell(blob.Info{Key: p.key()}, err)
 	}
-	if at.header.created < l.since.UnixNano() && !l.since.IsZero() {
+	if l.tooOld(at.header) {
 		return at.file.Close()
 	}
 	info, err := at.header.info(p.key(), at.file)
@@ -167,7 +172,7 @@ func (l *lister) pack(p place) (err error) {
 	}
 	return walker{
 		visit: func(h header) error {
-			if h.kind != kindPacked || h.mark != markLive || h.created < l.since.UnixNano() && !l.since.IsZero() {
+			if h.kind != kindPacked || h.mark != markLive || l.tooOld(h) {
 				return l.ctx.Err()
 			}
 			p.offset, p.length = h.offset, h.payload

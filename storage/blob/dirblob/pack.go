@@ -235,5 +235,5 @@ func (s *Store) sealActive() error {
 	if err != nil {
 		return s.failed("close pack", err)
 	}
-	return s.dropIfEmpty(p.name)
+	return s.packClosed(p.name)
 }

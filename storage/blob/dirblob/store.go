@@ -51,8 +51,9 @@ type Store struct {
 	active  *pack // guarded by packs.run
 	readers readerCount
 
-	maintain sync.Mutex     // deletions in packs, and repairs
-	live     map[string]int // records not deleted, by pack; for packs that Delete has met
+	maintain sync.Mutex      // deletions in packs, and repairs
+	live     map[string]int  // records not deleted, of closed packs that Delete has met
+	touched  map[string]bool // growing packs that Delete has met
 
 	daysMu sync.Mutex
 	days   map[string]bool // day folders known to be durable
@@ -75,6 +76,7 @@ func Open(dir string, opt Options) (_ *Store, err error) {
 		folders: folderSync{sync: opt.FS.SyncDir, dirs: map[string]*rounds[struct{}]{}},
 		buffer:  budget{max: opt.BufferBytes},
 		live:    map[string]int{},
+		touched: map[string]bool{},
 		days:    map[string]bool{},
 	}
 	if err := s.makeRoot(); err != nil {

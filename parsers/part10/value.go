@@ -99,7 +99,7 @@ func (s *scanner) writePersons(w *jsonWriter, text []byte) {
 			w.part(nil, first)
 			continue
 		}
-		w.part(name, first)
+		w.part(bytes.TrimRight(name, "^= "), first) // components left out at the end mean nothing (PS3.5 §6.2.1)
 		w.out = append(w.out, '{')
 		for g := 0; g < len(personGroups) && name != nil; g++ {
 			group := name

@@ -293,7 +293,11 @@ func allZero(b []byte) bool {
 
 // plausibleAfterPixels tells a data element that comes too late from padding and other trailing bytes.
 func (s *scanner) plausibleAfterPixels(l *level, h []byte, tag uint32) bool {
-	if tag>>16 < 8 || tag>>16 == 0xFFFE {
+	switch g := tag >> 16; {
+	case g == 2: // another File Meta group: no padding, but another object
+		_, letters := parseVR(h[4], h[5])
+		return letters
+	case g < 8 || g == 0xFFFE:
 		return false
 	}
 	if l.implicit {
@@ -332,6 +336,11 @@ func (s *scanner) head(l *level, h []byte, tag uint32, off int64) (elementHead, 
 		return elementHead{vr: implicitVR(tag), implicit: true, length: u32(h[4:], l.big), size: 8}, nil
 	}
 	v, letters := parseVR(h[4], h[5])
+	if v == vrNone && h[4] == ' ' && h[5] == ' ' && tag>>16&1 == 0 {
+		// A blank VR with a short length, from writers that did not know their element.
+		s.warnHere(WarnUnknownVR, tag, off)
+		return elementHead{vr: implicitVR(tag), length: uint32(u16(h[6:], l.big)), size: 8}, nil
+	}
 	if v == vrNone && !letters {
 		// Some writers copy private items from implicit data sets as they were.
 		length := u32(h[4:], l.big)

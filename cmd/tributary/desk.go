@@ -299,3 +299,6 @@ type conflictKeep struct {
 }
 
 func (c conflictKeep) Run(ctx context.Context, std streams) error { return c.settle(ctx, std, "keep") }
+
+// printLine writes v as one line of JSON.
+func printLine(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }

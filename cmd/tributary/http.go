@@ -14,15 +14,13 @@ import (
 	"github.com/tributary-dicom/tributary/ingest/storescp"
 	"github.com/tributary-dicom/tributary/ingest/stowrs"
 	"github.com/tributary-dicom/tributary/ingest/upload"
+	"github.com/tributary-dicom/tributary/ingest/upload/httpbody"
 	"github.com/tributary-dicom/tributary/review/dicomweb"
 )
 
 // openDoors makes the servers; nothing listens to them yet.
 func (n *node) openDoors() (err error) {
-	n.uploads, err = upload.New(upload.Config{
-		Intake: n.intake, Tenant: ingest.DefaultTenant, TusDir: n.cfg.paths.tus, TusExpiry: n.cfg.TusExpiry,
-		MaxBytes: n.cfg.MaxObject, Stall: n.cfg.Stall, Logger: n.cfg.log,
-	})
+	n.tus, err = upload.NewTus(upload.TusConfig{Config: n.uploadConfig(), Dir: n.cfg.paths.tus, TTL: n.cfg.TusExpiry})
 	if err != nil {
 		return err
 	}
@@ -40,23 +38,29 @@ func (n *node) openDoors() (err error) {
 	return n.dicom.Limits.Validate()
 }
 
+// pace is how slow an HTTP sender may be.
+func (n *node) pace() httpbody.Pace { return httpbody.Pace{Stall: n.cfg.Stall} }
+
+// uploadConfig is what plain and resumable uploads share.
+func (n *node) uploadConfig() upload.Config {
+	return upload.Config{Admitter: n.intake, MaxBytes: n.cfg.MaxObject, Pace: n.pace(), Logger: n.cfg.log}
+}
+
 // httpServer serves every HTTP door and reader.
 func (n *node) httpServer() *http.Server {
 	stow := stowrs.New(stowrs.Config{
-		Intake: n.intake, Tenant: ingest.DefaultTenant, Prefix: "/dicom-web",
-		MaxBytes: n.cfg.MaxObject, Stall: n.cfg.Stall, Logger: n.cfg.log,
+		Admitter: n.intake, MaxObjectBytes: n.cfg.MaxObject, Pace: n.pace(), Logger: n.cfg.log,
 	})
-	readers := dicomweb.New(dicomweb.Config{
-		Index: n.index, Blobs: n.blobs, Tenant: ingest.DefaultTenant, Prefix: "/dicom-web", Logger: n.cfg.log,
-	})
+	plain := upload.New(n.uploadConfig())
+	readers := dicomweb.New(dicomweb.Config{Index: n.index, Blobs: n.blobs, Log: n.cfg.log})
 	operators := desk.New(desk.Config{Tenant: ingest.DefaultTenant, Lists: n.index, Decisions: n.intake, Blobs: n.blobs})
 
 	mux := http.NewServeMux()
 	mux.Handle("POST /dicom-web/studies", stow)
 	mux.Handle("POST /dicom-web/studies/{study}", stow)
 	mux.Handle("/dicom-web/", readers)
-	mux.Handle("/upload", n.uploads)
-	mux.Handle("/upload/", n.uploads)
+	mux.Handle("/upload", plain)
+	mux.Handle("/upload/tus/", n.tus)
 	for _, path := range []string{"/quarantine", "/quarantine/", "/conflicts", "/conflicts/"} {
 		mux.Handle(path, operators)
 	}

@@ -20,8 +20,10 @@ import (
 	"github.com/tributary-dicom/tributary/ingest"
 	"github.com/tributary-dicom/tributary/ingest/storescp"
 	"github.com/tributary-dicom/tributary/ingest/upload"
+	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog/locallog"
 	"github.com/tributary-dicom/tributary/pipeline/indexer"
+	"github.com/tributary-dicom/tributary/pipeline/stage"
 	"github.com/tributary-dicom/tributary/storage/blob/dirblob"
 	"github.com/tributary-dicom/tributary/storage/index"
 )
@@ -43,7 +45,7 @@ type node struct {
 	index   *index.DB
 	indexer *indexer.Indexer
 	intake  *ingest.Intake
-	uploads *upload.Door
+	tus     *upload.Tus
 	dicom   *dimse.Server
 	metrics *prometheus.Registry
 
@@ -67,10 +69,10 @@ func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
 		}
 	}
 	// The blob store locks its folder, so a second node on the same data ends here.
-	if n.blobs, err = dirblob.Open(cfg.paths.blobs, dirblob.Options{Reserve: cfg.Reserve, Logger: cfg.log}); err != nil {
+	if n.blobs, err = dirblob.Open(cfg.paths.blobs, dirblob.Options{ReserveBytes: cfg.Reserve, Log: cfg.log}); err != nil {
 		return n, fmt.Errorf("open blobs %s: %w", cfg.paths.blobs, err)
 	}
-	if n.events, err = locallog.Open(ctx, cfg.paths.log, locallog.Options{}); err != nil {
+	if n.events, err = locallog.Open(ctx, cfg.paths.log, locallog.Options{Logger: cfg.log}); err != nil {
 		return n, fmt.Errorf("open log %s: %w", cfg.paths.log, err)
 	}
 	if n.index, err = index.OpenSQLite(ctx, cfg.paths.index, index.Options{Attachments: attachments{n.blobs}}); err != nil {
@@ -82,9 +84,17 @@ func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
 	if n.dicomListener, err = net.Listen("tcp", cfg.DICOM); err != nil {
 		return n, fmt.Errorf("--dicom: %w", err)
 	}
-	n.indexer = indexer.New(indexer.Config{Log: n.events, Index: n.index, Logger: cfg.log, Registerer: n.metrics})
+	source := "/tributary/" + cfg.Node
+	stages, err := stage.NewCollectors(n.metrics)
+	if err != nil {
+		return n, err
+	}
+	n.indexer = indexer.New(indexer.Config{
+		Log: n.events, Index: n.index, Head: n.events.Head, Source: source, Version: version,
+		Metrics: stages.For("index"), Logger: cfg.log,
+	})
 	n.intake = ingest.New(ingest.Config{
-		Node: "/tributary/" + cfg.Node, MaxBytes: cfg.MaxObject, SOPClass: cfg.sopClass(),
+		Node: source, MaxBytes: cfg.MaxObject, SOPClass: cfg.sopClass(),
 		Logger: cfg.log, Metrics: ingest.NewMetrics(n.metrics),
 	}, n.blobs, n.events, view{n.index, n.indexer})
 	return n, n.openDoors()
@@ -127,6 +137,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 		return ignore(n.dicom.Serve(context.WithoutCancel(ctx), n.dicomListener), dimse.ErrServerClosed)
 	})
 	doors.Go(func() error { return n.janitor(failed) })
+	doors.Go(func() error { return ignore(n.tus.Run(failed), context.Canceled) })
 	n.cfg.log.Info("ready", "http", n.httpListener.Addr().String(), "dicom", n.dicomListener.Addr().String(), "aet", n.cfg.AET)
 	doors.Go(func() error { // the end: by signal, or because a door or stage failed
 		select {
@@ -158,13 +169,15 @@ func ignore(err, harmless error) error {
 // recover brings a node that was killed back to where it stood: the index catches up with the log,
 // whole blobs without an event get one, finished uploads are admitted.
 func (n *node) recover(ctx context.Context) error {
-	if err := n.indexer.CatchUp(ctx); err != nil {
-		return fmt.Errorf("bring the index up to the log: %w", err)
+	if head := n.events.Head(event.TopicInstances); head.Offset > 0 {
+		if err := n.indexer.WaitApplied(ctx, head); err != nil {
+			return fmt.Errorf("bring the index up to the log: %w", err)
+		}
 	}
 	if err := n.adopt(ctx, time.Now()); err != nil {
 		return err
 	}
-	if err := n.uploads.Recover(ctx); err != nil {
+	if err := n.tus.Recover(ctx); err != nil {
 		return fmt.Errorf("finish resumable uploads: %w", err)
 	}
 	return nil

@@ -154,24 +154,51 @@ const copyBuffer = 256 << 10
 
 var copyBuffers = sync.Pool{New: func() any { b := make([]byte, copyBuffer); return &b }}
 
-// send copies exactly n bytes of src to w. A file goes by sendfile where w allows it, a reader that can
-// write itself does so, all others go through one pooled buffer.
+// send copies exactly n bytes of src to w: a file by sendfile where w allows it, all others through one
+// pooled buffer. The last piece is held back until src has said that it ended well: a store that finds a
+// wrong checksum at the end can then still spoil the answer.
 func send(w io.Writer, src io.Reader, n int64) error {
-	var sent int64
-	var err error
-	switch s := src.(type) {
-	case *os.File:
-		sent, err = io.Copy(w, io.LimitReader(s, n))
-	case io.WriterTo:
-		sent, err = s.WriteTo(w)
-	default:
-		buf := copyBuffers.Get().(*[]byte)
-		defer copyBuffers.Put(buf)
-		// The wrappers hide ReadFrom and WriteTo, which would bring smaller buffers of their own.
-		sent, err = io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{io.LimitReader(src, n)}, *buf)
+	if f, ok := src.(*os.File); ok {
+		sent, err := io.Copy(w, io.LimitReader(f, n))
+		if err == nil && sent != n {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
 	}
-	if err == nil && sent != n {
-		err = io.ErrUnexpectedEOF
+	pooled := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(pooled)
+	for n > 0 {
+		piece := (*pooled)[:min(n, copyBuffer)]
+		if _, err := io.ReadFull(src, piece); err != nil {
+			return noEOF(err)
+		}
+		if n -= int64(len(piece)); n == 0 {
+			if err := ended(src); err != nil {
+				return err
+			}
+		}
+		if _, err := w.Write(piece); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
+}
+
+var errLonger = errors.New("stored bytes go on after their recorded end")
+
+// ended reads the end of src.
+func ended(src io.Reader) error {
+	var one [1]byte
+	for range 100 { // readers may return nothing and no error, but not for ever
+		n, err := src.Read(one[:])
+		switch {
+		case n > 0:
+			return errLonger
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+	return io.ErrNoProgress
 }

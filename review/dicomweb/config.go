@@ -24,8 +24,8 @@ type Index interface {
 
 // Blobs is all that readers need from the blob store.
 type Blobs interface {
-	// Open returns the bytes [off, off+n) of a blob, to its end for n < 0. Readers that implement
-	// io.WriterTo write themselves to the connection.
+	// Open returns the bytes [off, off+n) of a blob, to its end for n < 0. An *os.File goes out by
+	// sendfile; a store that checks what it reads returns its error in place of io.EOF.
 	Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error)
 }
 

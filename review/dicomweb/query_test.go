@@ -28,25 +28,25 @@ func TestMatches(t *testing.T) {
 		return []index.Match{{Keyword: keyword, Values: values}}
 	}
 	for raw, want := range map[string][]index.Match{
-		"PatientName=*Zhang*":                                           one("PatientName", "*Zhang*"),
-		"PatientName=%E5%BC%A0*":                                        one("PatientName", "张*"),
-		"00100020=*17*":                                                 one("PatientID", "*17*"),
-		"0020000d=1.2.3":                                                one("StudyInstanceUID", "1.2.3"),
-		"PatientName=Zhang+San":                                         one("PatientName", "Zhang San"),
-		"StudyDate=20000101-20261121":                                   one("StudyDate", "20000101-20261121"),
-		"StudyInstanceUID=1.2,1.3":                                      one("StudyInstanceUID", "1.2", "1.3"),
-		"StudyInstanceUID=1.2%5C1.3":                                    one("StudyInstanceUID", "1.2", "1.3"),
-		"StudyInstanceUID=1.2&StudyInstanceUID=1.3":                     one("StudyInstanceUID", "1.2", "1.3"),
-		"ModalitiesInStudy=US,ECG":                                      one("ModalitiesInStudy", "US", "ECG"),
-		`ModalitiesInStudy=US\ECG`:                                      one("ModalitiesInStudy", "US", "ECG"),
-		"StudyDescription=Kopf,%20Hals":                                 one("StudyDescription", "Kopf, Hals"),
-		"00400275.00400009=SPS1":                                        one("RequestAttributesSequence.ScheduledProcedureStepID", "SPS1"),
-		"RequestAttributesSequence.ScheduledProcedureStepID=SPS1":       one("RequestAttributesSequence.ScheduledProcedureStepID", "SPS1"),
-		"RequestAttributesSequence.00401001=RP1":                        one("RequestAttributesSequence.RequestedProcedureID", "RP1"),
-		"PatientName=":                                                  nil, // universal
-		"StudyInstanceUID=,":                                            nil,
-		"NoSuchAttribute=1":                                             nil,
-		"00091001=private":                                              nil,
+		"PatientName=*Zhang*":                                     one("PatientName", "*Zhang*"),
+		"PatientName=%E5%BC%A0*":                                  one("PatientName", "张*"),
+		"00100020=*17*":                                           one("PatientID", "*17*"),
+		"0020000d=1.2.3":                                          one("StudyInstanceUID", "1.2.3"),
+		"PatientName=Zhang+San":                                   one("PatientName", "Zhang San"),
+		"StudyDate=20000101-20261121":                             one("StudyDate", "20000101-20261121"),
+		"StudyInstanceUID=1.2,1.3":                                one("StudyInstanceUID", "1.2", "1.3"),
+		"StudyInstanceUID=1.2%5C1.3":                              one("StudyInstanceUID", "1.2", "1.3"),
+		"StudyInstanceUID=1.2&StudyInstanceUID=1.3":               one("StudyInstanceUID", "1.2", "1.3"),
+		"ModalitiesInStudy=US,ECG":                                one("ModalitiesInStudy", "US", "ECG"),
+		`ModalitiesInStudy=US\ECG`:                                one("ModalitiesInStudy", "US", "ECG"),
+		"StudyDescription=Kopf,%20Hals":                           one("StudyDescription", "Kopf, Hals"),
+		"00400275.00400009=SPS1":                                  one("RequestAttributesSequence.ScheduledProcedureStepID", "SPS1"),
+		"RequestAttributesSequence.ScheduledProcedureStepID=SPS1": one("RequestAttributesSequence.ScheduledProcedureStepID", "SPS1"),
+		"RequestAttributesSequence.00401001=RP1":                  one("RequestAttributesSequence.RequestedProcedureID", "RP1"),
+		"PatientName=":                                            nil, // universal
+		"StudyInstanceUID=,":                                      nil,
+		"NoSuchAttribute=1":                                       nil,
+		"00091001=private":                                        nil,
 		"accept=application/dicom%2Bjson;q=1&limit=5&PatientID=a;b=c&&": one("PatientID", "a;b=c"),
 	} {
 		if got := parse(t, raw).matches; !reflect.DeepEqual(got, want) {
@@ -66,7 +66,7 @@ func TestIncludeFields(t *testing.T) {
 		"includefield=00081030,StudyDescription,,":        {0x00081030},
 		"includefield=99999999,NoSuch,0008103e":           {0x99999999, 0x0008103E},
 		"includefield=00400275.00400009":                  {0x00400275},
-		"PatientID=1": {0x00100020},
+		"PatientID=1":                                     {0x00100020},
 	} {
 		if got := parse(t, raw).include; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %08x, want %08x", raw, got, want)

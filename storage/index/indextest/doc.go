@@ -1,0 +1,2 @@
+// Package indextest checks an index engine against its contract, and makes the records for it.
+package indextest

@@ -26,8 +26,8 @@ import (
 //	        56  offset of the batch     8   everything before it was durable when this was written
 //	        64  CRC32C of bytes 0–63    4
 //	        68  zero                    4
-//	        72  mark                    8   0, deleted, or torn: the only bytes that ever change
-//	        80  zero                        up to 128 ('p') or 4096 ('f')
+//	        72  mark                    1   0, deleted or torn: the only byte that ever changes
+//	        73  zero                        up to 128 ('p') or 4096 ('f')
 //	         …  payload, meta JSON, zeros to a whole block
 //
 // The header is written last (a file) or with the rest (a pack), when all lengths and sums are known. The
@@ -53,11 +53,12 @@ const (
 	kindVoid   kind = 'v'
 )
 
-// Marks are far apart in every bit pattern, so that no single fault turns one into another.
+// A mark is one byte, which no crash can tear, and differs from the others in five bits at least, so that
+// a flipped one shows.
 const (
-	markLive    uint64 = 0
-	markDeleted uint64 = 0xDE1E7EDDE1E7EDDE
-	markTorn    uint64 = 0x7042CA11AB0047AA
+	markLive    byte = 0x00
+	markDeleted byte = 0xDE
+	markTorn    byte = 0x75
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -78,7 +79,7 @@ type header struct {
 	metaCRC    uint32
 	created    int64 // Unix nanoseconds
 	batch      int64
-	mark       uint64
+	mark       byte
 }
 
 // payloadOffset counts from the start of the file.
@@ -110,7 +111,7 @@ func (h *header) encode(b []byte) {
 	le.PutUint64(b[48:], uint64(h.created))
 	le.PutUint64(b[56:], uint64(h.batch))
 	le.PutUint32(b[64:], crc32.Checksum(b[:64], castagnoli))
-	le.PutUint64(b[markOffset:], h.mark)
+	b[markOffset] = h.mark
 }
 
 // decodeHeader accepts what encode wrote at this place of this file, and nothing else. id nil accepts any.
@@ -129,7 +130,7 @@ func decodeHeader(b []byte, at int64, id *[8]byte) (header, error) {
 		metaCRC:    le.Uint32(b[40:]),
 		created:    int64(le.Uint64(b[48:])),
 		batch:      int64(le.Uint64(b[56:])),
-		mark:       le.Uint64(b[markOffset:]),
+		mark:       b[markOffset],
 	}
 	isMagic := le.Uint32(b) == recordMagic
 	isOurs := id == nil || h.id == *id

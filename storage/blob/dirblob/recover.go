@@ -1,7 +1,6 @@
 package dirblob
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -170,8 +169,8 @@ func (t tail) mend(f disk.File, id [8]byte, size int64) error {
 	return f.Datasync()
 }
 
-func writeMark(f disk.File, h header, mark uint64) error {
-	return f.WriteVec([][]byte{binary.LittleEndian.AppendUint64(nil, mark)}, h.offset+markOffset)
+func writeMark(f disk.File, h header, mark byte) error {
+	return f.WriteVec([][]byte{{mark}}, h.offset+markOffset)
 }
 
 // isWhole reads a record and compares its sums.

@@ -116,6 +116,9 @@ func (s *scanner) fragments(l *level, tag uint32, v vr, off int64) error {
 			s.warnHere(WarnFragmentPadding, tag, at)
 			s.src.pos++
 			at++
+			if frames && len(p.sizes) > 0 && !p.dropped {
+				p.padded = append(p.padded, len(p.sizes))
+			}
 			h = s.src.peek(8)
 		}
 		if len(h) < 8 {
@@ -155,9 +158,12 @@ func (s *scanner) fragments(l *level, tag uint32, v vr, off int64) error {
 			p.firstItem = s.src.off()
 			continue
 		case frames:
-			p.add(Range{Offset: at + 8, Length: int64(length)}, s.src.peek(min(int(length), codestreamHead)), s.limits.Fragments)
+			p.add(length, s.src.peek(min(int(length), codestreamHead)), s.limits.Fragments)
 		}
 		if s.src.skip(int64(length), sum) < int64(length) {
+			if frames && !p.dropped {
+				p.sizes = p.sizes[:len(p.sizes)-1]
+			}
 			return s.cut(s.src, at, "a fragment")
 		}
 	}

@@ -11,26 +11,47 @@ type pixelData struct {
 	encapsulated bool
 	basic        []byte // Basic Offset Table
 	basicTooLong bool
-	firstItem    int64  // of the first fragment's item, what offset tables count from
-	offsets      []byte // Extended Offset Table (7FE0,0001)
-	lengths      []byte // Extended Offset Table Lengths (7FE0,0002)
-	fragments    []Range
-	starts       []int // fragments that start a codestream
-	dropped      bool  // more fragments than are recorded
+	firstItem    int64    // of the first fragment's item, what offset tables count from
+	offsets      []byte   // Extended Offset Table (7FE0,0001)
+	lengths      []byte   // Extended Offset Table Lengths (7FE0,0002)
+	sizes        []uint32 // of the fragments; a quarter of what ranges would take while they grow
+	padded       []int    // fragments behind a pad byte that belongs to none
+	starts       []int    // fragments that start a codestream
+	dropped      bool     // more fragments than are recorded
+
+	fragments []Range // from sizes, once all have passed
 }
 
 // codestreamHead is how much of a fragment tells whether a codestream starts there, bytes.
 const codestreamHead = 16
 
-func (p *pixelData) add(r Range, head []byte, limit int) {
-	if len(p.fragments) >= limit {
+func (p *pixelData) add(size uint32, head []byte, limit int) {
+	if len(p.sizes) >= limit {
 		p.dropped = true
 		return
 	}
 	if startsCodestream(head) {
-		p.starts = append(p.starts, len(p.fragments))
+		p.starts = append(p.starts, len(p.sizes))
 	}
-	p.fragments = append(p.fragments, r)
+	p.sizes = append(p.sizes, size)
+}
+
+// ranges returns where the fragments' payloads lie: one behind the other, each behind its item's head.
+func (p *pixelData) ranges() []Range {
+	if len(p.sizes) == 0 {
+		return nil
+	}
+	all := make([]Range, len(p.sizes))
+	off, padded := p.firstItem, p.padded
+	for i, n := range p.sizes {
+		if len(padded) > 0 && padded[0] == i {
+			off++
+			padded = padded[1:]
+		}
+		all[i] = Range{Offset: off + 8, Length: int64(n)}
+		off += 8 + int64(n)
+	}
+	return all
 }
 
 // startsCodestream knows the first bytes of what the standard's encapsulated syntaxes carry.
@@ -155,6 +176,7 @@ func fits(frameBits uint64, frames int64, have uint64) bool {
 // or by the fragments themselves.
 func (s *scanner) encapsulatedFrames(t *FrameTable) {
 	p := &s.pixel
+	p.fragments = p.ranges()
 	t.Fragments = p.fragments
 	if p.dropped {
 		t.Problem = "more fragments than can be recorded"

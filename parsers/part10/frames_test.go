@@ -177,3 +177,33 @@ func TestBulkPaths(t *testing.T) {
 		t.Errorf("frames of an icon: %+v", obj.Frames)
 	}
 }
+
+// TestPadBehindOddFragment: some writers give the length without the pad byte that they write.
+func TestPadBehindOddFragment(t *testing.T) {
+	m := &maker{}
+	m.ids()
+	m.patient()
+	m.image(8, 8, 8, "3")
+	m.head(tagPixelData, "OB", undefinedLength)
+	m.item(tagItem, 0)
+	for _, f := range []string{"one", "three", "four"} {
+		m.item(tagItem, uint32(len(f)))
+		m.b = append(m.b, f...)
+		if len(f)%2 == 1 {
+			m.b = append(m.b, 0)
+		}
+	}
+	m.item(tagSequenceEnd, 0)
+	data := m.file("1.2.840.10008.1.2.4.50")
+	obj, err := scan(t, data, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range obj.Frames.Fragments {
+		got = append(got, string(data[r.Offset:r.Offset+r.Length]))
+	}
+	if !slices.Equal(got, []string{"one", "three", "four"}) || obj.Frames.Count != 3 {
+		t.Errorf("fragments %q, %+v", got, obj.Frames)
+	}
+}

@@ -85,6 +85,9 @@ func start(t testing.TB, s *Server) (addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := s.listen(ln); err != nil { // again in Serve; tests reach into what it sets up
+		t.Fatal(err)
+	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(context.Background(), ln) }()
 	t.Cleanup(func() {

@@ -123,13 +123,15 @@ func (s *scanner) readStart() (uid.Syntax, error) {
 	}
 	obj.DatasetOffset = s.file.off()
 	obj.TransferSyntaxUID = obj.Meta.TransferSyntaxUID
-	if obj.TransferSyntaxUID == "" {
+	if obj.TransferSyntaxUID == "" || !harmless(obj.TransferSyntaxUID) {
+		obj.TransferSyntaxUID, obj.Meta.TransferSyntaxUID = "", "" // readers hear it in Content-Type
 		// Nobody may guess what a device meant; but what its operators look for is read all the same.
-		s.verdict(reject.At(reject.NoTransferSyntax, op, obj.DatasetOffset, "File Meta has no Transfer Syntax UID"))
+		s.verdict(reject.At(reject.NoTransferSyntax, op, obj.DatasetOffset, "File Meta has no Transfer Syntax UID, or one that is no UID"))
 		name, ok := tellSyntax(s.file.peek(8))
 		if !ok {
 			return uid.Syntax{}, s.verdictSoFar
 		}
+		obj.TransferSyntaxUID = name
 		return syntaxOf(name), nil
 	}
 	syn, known := uid.TransferSyntax(obj.TransferSyntaxUID)

@@ -429,3 +429,31 @@ func FuzzScan(f *testing.F) {
 		}
 	})
 }
+
+func TestSyntaxThatIsNoUID(t *testing.T) {
+	m := &maker{}
+	m.ids()
+	m.patient()
+	obj, err := scan(t, m.file("1.2\r\nX-Evil: 1"), Options{})
+	if reject.CodeOf(err) != reject.NoTransferSyntax || obj.TransferSyntaxUID != explicitLittleEndian || obj.Meta.TransferSyntaxUID != "" {
+		t.Errorf("%v, %q", err, obj.TransferSyntaxUID)
+	}
+	if obj.StudyInstanceUID != "2.25.2" || obj.Attributes["PatientID"] != "P1" {
+		t.Errorf("learnt %+v", obj)
+	}
+}
+
+func TestLeadingZeros(t *testing.T) {
+	m := &maker{}
+	m.el(0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.7")
+	m.el(0x00080018, "UI", "2.25.1")
+	m.el(0x0020000D, "UI", "1.2.20260102.070512")
+	m.el(0x0020000E, "UI", "2.25.3")
+	data := m.file(explicitLittleEndian)
+	if _, err := scan(t, data, Options{}); reject.CodeOf(err) != reject.Malformed {
+		t.Errorf("strict: %v", err)
+	}
+	if _, err := scan(t, data, Options{LeadingZeros: true}); err != nil {
+		t.Errorf("lenient: %v", err)
+	}
+}

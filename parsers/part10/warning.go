@@ -26,7 +26,6 @@ const (
 	WarnTextReplaced     = "text-replaced"     // bytes that the character set cannot mean became U+FFFD
 	WarnBadNumber        = "bad-number"        // IS, DS or binary number that JSON cannot carry became null
 	WarnValueCut         = "value-cut"         // text beyond its VR's bounds was cut in header and index
-	WarnVRMismatch       = "vr-mismatch"       // an index attribute with another VR than the dictionary's
 	WarnFragmentPadding  = "fragment-padding"  // odd fragment length with a pad byte outside the length
 	WarnDeflateTrailing  = "deflate-trailing"  // bytes after the deflate stream
 	WarnSequenceBoundary = "sequence-boundary" // undefined length ended by the container, without delimiter

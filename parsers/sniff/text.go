@@ -173,7 +173,8 @@ func isWFDB(b []byte) bool {
 			if i := bytes.IndexAny(format, "x:+"); i >= 0 {
 				format = format[:i]
 			}
-			return wfdbFormats[string(format)]
+			file := words[0] // "-" is standard input, "~" a gap
+			return wfdbFormats[string(format)] && (len(file) == 1 || bytes.IndexByte(file, '.') >= 0)
 		}
 		lines++
 	}

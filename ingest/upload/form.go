@@ -5,7 +5,6 @@ import (
 	"mime"
 	"net/http"
 	"net/textproto"
-	"strconv"
 
 	"github.com/tributary-dicom/tributary/ingest"
 	"github.com/tributary-dicom/tributary/ingest/upload/httpbody"
@@ -98,7 +97,7 @@ func (h *handler) answerForm(w http.ResponseWriter, body *httpbody.Guard, result
 		status = http.StatusRequestTimeout
 	}
 	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(h.cfg.RetryAfter.Seconds()))))
+		w.Header().Set("Retry-After", h.cfg.retryAfter())
 	}
 	writeJSON(w, status, answers)
 }

@@ -151,8 +151,6 @@ func (t *Tus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	guard := httpbody.NewGuard(w, r, t.cfg.Pace, t.cfg.MaxBytes)
-	// tusd's deadline for the answer would outlive the request and hit the connection's next one.
-	defer func() { _ = q.rc.SetWriteDeadline(time.Time{}) }()
 	in := r.WithContext(context.WithValue(r.Context(), tusRequestKey{}, q))
 	in.Body = &tusBody{guard}
 	u := *r.URL
@@ -191,7 +189,8 @@ func (t *Tus) check(q *tusRequest, r *http.Request, method, id string) (err erro
 			return err
 		}
 		if v != nil && v.Refusal != nil {
-			return t.refused(*v.Refusal, v.HTTP)
+			q.id = id
+			return refused(*v.Refusal, v.HTTP)
 		}
 	}
 	return nil
@@ -235,9 +234,6 @@ func answerTus(w http.ResponseWriter, err error) {
 	for k, v := range e.HTTPResponse.Header {
 		w.Header().Set(k, v)
 	}
-	if errors.Is(e, errFull) {
-		w.Header().Set("Retry-After", "30")
-	}
 	w.WriteHeader(e.HTTPResponse.StatusCode)
 	_, _ = io.WriteString(w, e.HTTPResponse.Body)
 }
@@ -258,6 +254,9 @@ func (w *tusAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *tusAnswer) WriteHeader(status int) {
 	if !w.written {
 		w.written = true
+		if status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", w.t.cfg.retryAfter())
+		}
 		w.decorate()
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -279,7 +278,7 @@ func (w *tusAnswer) decorate() {
 	if err != nil {
 		return
 	}
-	h.Set("Upload-Expires", rec.Touched.Add(w.t.cfg.TTL).UTC().Format(http.TimeFormat))
+	h.Set("Upload-Expires", w.t.spool.expires(rec, v).UTC().Format(http.TimeFormat))
 	switch {
 	case v == nil:
 	case v.Refusal != nil:

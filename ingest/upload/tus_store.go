@@ -56,6 +56,7 @@ type verdict struct {
 	Receipt *ingest.Receipt `json:"receipt,omitempty"`
 	Refusal *Refusal        `json:"refusal,omitempty"`
 	HTTP    int             `json:"http"`
+	At      time.Time       `json:"at"`
 }
 
 // spool is the folder of uploads. Its methods do not lock: who changes an upload holds its lock.
@@ -320,10 +321,17 @@ func (s *spool) advance(f *os.File, r *record, offset int64) error {
 	return nil
 }
 
-// expired tells whether nothing moved for so long that the upload is given up. Whole ones wait for
-// admission however long that takes.
+// expires is when an upload is given up because nothing moved, or its verdict is forgotten.
+func (s *spool) expires(r *record, v *verdict) time.Time {
+	if v != nil {
+		return v.At.Add(s.ttl)
+	}
+	return r.Touched.Add(s.ttl)
+}
+
+// expired tells whether that time is over. Whole uploads wait for admission however long it takes.
 func (s *spool) expired(r *record, v *verdict) bool {
-	return time.Now().After(r.Touched.Add(s.ttl)) && (v != nil || !r.whole())
+	return time.Now().After(s.expires(r, v)) && (v != nil || !r.whole())
 }
 
 // tusStore is the data store of tusd's handler over a spool.

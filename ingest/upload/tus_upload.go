@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"strconv"
 	"time"
 
 	tusd "github.com/tus/tusd/v2/pkg/handler"
@@ -99,11 +98,11 @@ func (u *tusUpload) FinishUpload(ctx context.Context) error {
 		if reject.CodeOf(err) == reject.Internal {
 			status = http.StatusInternalServerError
 		}
-		return u.t.refused(refusal(err), status)
+		return refused(refusal(err), status)
 	}
 	u.v = v
 	if v.Refusal != nil {
-		return u.t.refused(*v.Refusal, v.HTTP)
+		return refused(*v.Refusal, v.HTTP)
 	}
 	return nil
 }
@@ -112,19 +111,12 @@ func (u *tusUpload) FinishUpload(ctx context.Context) error {
 const answerWithin = time.Minute
 
 // refused is a refusal as tusd answers it.
-func (t *Tus) refused(r Refusal, status int) error {
+func refused(r Refusal, status int) error {
 	doc, _ := json.Marshal(r) // strings and a bool cannot fail
 	e := tusd.NewError(string(r.Reason), "", status)
 	e.HTTPResponse.Body = string(doc) + "\n"
 	e.HTTPResponse.Header = tusd.HTTPHeader{"Content-Type": "application/json"}
-	if status == http.StatusServiceUnavailable {
-		e.HTTPResponse.Header["Retry-After"] = t.retryAfter()
-	}
 	return e
-}
-
-func (t *Tus) retryAfter() string {
-	return strconv.Itoa(max(1, int(t.cfg.RetryAfter.Seconds())))
 }
 
 // admit gives a whole upload to admission and remembers the verdict. An error is one that may pass: the
@@ -153,6 +145,7 @@ func (t *Tus) admit(ctx context.Context, r *record) (v *verdict, err error) {
 		ref.Retry = false // this upload is over; other bytes need another upload
 		v = &verdict{Refusal: &ref, HTTP: statusOf(err)}
 	}
+	v.At = time.Now().UTC()
 	if err := t.spool.settle(r.ID, v); err != nil {
 		return nil, t.keepWaiting(r.ID, err)
 	}
@@ -201,7 +194,7 @@ func (t *Tus) diskError(err error) error {
 	}
 	t.cfg.Logger.Error("upload spool failed", "door", "tus", "error", err.Error())
 	if isNoSpace(err) {
-		return t.refused(refusal(reject.New(reject.OutOfResources, "tus", "spool is full")), http.StatusServiceUnavailable)
+		return refused(refusal(reject.New(reject.OutOfResources, "tus", "spool is full")), http.StatusServiceUnavailable)
 	}
 	return errDisk
 }

@@ -62,6 +62,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// retryAfter is RetryAfter as the header has it, whole seconds (RFC 9110 §10.2.3).
+func (c Config) retryAfter() string { return strconv.Itoa(max(1, int(c.RetryAfter.Seconds()))) }
+
 // Refused is the status of an object that is not kept.
 const Refused ingest.Status = "refused"
 
@@ -191,7 +194,7 @@ func (h *handler) admit(ctx context.Context, a ingest.Arrival, d digests) (rec i
 // refuse answers with one refusal.
 func (h *handler) refuse(w http.ResponseWriter, status int, err error) {
 	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(h.cfg.RetryAfter.Seconds()))))
+		w.Header().Set("Retry-After", h.cfg.retryAfter())
 	}
 	writeJSON(w, status, refusal(err))
 }

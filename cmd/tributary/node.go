@@ -137,6 +137,9 @@ func (n *node) serve(ctx context.Context) (err error) {
 		return ignore(n.dicom.Serve(context.WithoutCancel(ctx), n.dicomListener), dimse.ErrServerClosed)
 	})
 	doors.Go(func() error { return n.janitor(failed) })
+	if n.cfg.Pprof != "" {
+		doors.Go(func() error { return servePprof(failed, n.cfg.Pprof) })
+	}
 	doors.Go(func() error { return ignore(n.tus.Run(failed), context.Canceled) })
 	n.cfg.log.Info("ready", "http", n.httpListener.Addr().String(), "dicom", n.dicomListener.Addr().String(), "aet", n.cfg.AET)
 	doors.Go(func() error { // the end: by signal, or because a door or stage failed

@@ -41,6 +41,7 @@ type nodeFlags struct {
 	Stall           time.Duration `help:"How long a sender may pause within an object." default:"30s" env:"TRIBUTARY_STALL"`
 	Reserve         int64         `help:"Free disk space that is left alone, in bytes (default: 5 % of the disk, at most 2 GiB)." default:"-1" env:"TRIBUTARY_RESERVE" placeholder:"BYTES"`
 	TusExpiry       time.Duration `help:"How long an unfinished resumable upload is kept." default:"168h" env:"TRIBUTARY_TUS_EXPIRY"`
+	Pprof           string        `help:"Serve Go's profiles at this loopback address." env:"TRIBUTARY_PPROF" placeholder:"HOST:PORT"`
 	Drain           time.Duration `help:"How long a shutdown waits for objects in flight." default:"25s" env:"TRIBUTARY_DRAIN"`
 }
 
@@ -101,6 +102,9 @@ func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeCon
 	}
 	if f.MaxObject < 1 || f.MaxAssociations < 1 || f.MaxPerIP < 1 || f.Stall <= 0 || f.IdleTimeout <= 0 || f.TusExpiry <= 0 {
 		fail("limits must be positive")
+	}
+	if f.Pprof != "" && !loopback(f.Pprof) {
+		fail("--pprof %s: profiles show memory, so they are served on loopback only", f.Pprof)
 	}
 	if !f.Insecure {
 		if !loopback(f.HTTP) && len(cfg.tokens) == 0 {

@@ -90,6 +90,8 @@ var known = map[string]attribute{
 	"InstanceNumber":      {InstanceLevel, "IS", "number"},
 	"ContentDate":         {InstanceLevel, "DA", "content_day"},
 	"ContentTime":         {InstanceLevel, "TM", "content_clock"},
+	"AcquisitionDate":     {InstanceLevel, "DA", "acquisition_day"},
+	"AcquisitionTime":     {InstanceLevel, "TM", "acquisition_clock"},
 	"AcquisitionDateTime": {InstanceLevel, "DT", "acquired"},
 
 	"AcquisitionNumber":         {InstanceLevel, "IS", ""},
@@ -102,6 +104,10 @@ var known = map[string]attribute{
 	"PhotometricInterpretation": {InstanceLevel, "CS", ""},
 	"Rows":                      {InstanceLevel, "US", ""},
 	"SamplesPerPixel":           {InstanceLevel, "US", ""},
+	"SpecificCharacterSet":      {InstanceLevel, "CS", ""},
+
+	"ConceptNameCodeSequence.CodeMeaning": {InstanceLevel, "LO", ""},
+	"MIMETypeOfEncapsulatedDocument":      {InstanceLevel, "LO", ""},
 
 	// Computed ones (PS3.4 Table C.6-5, PS3.18 Table 10.6.1-5).
 	"ModalitiesInStudy":          {StudyLevel, "CS", "modalities"},

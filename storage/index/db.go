@@ -66,6 +66,9 @@ func (e *RecordError) Error() string {
 
 func (e *RecordError) Unwrap() error { return e.Err }
 
+// Permanent returns true: no repetition will help.
+func (e *RecordError) Permanent() bool { return true }
+
 // ErrClosed is returned by calls after Close.
 var ErrClosed = errors.New("index is closed")
 

@@ -82,28 +82,25 @@ func decode(r eventlog.Record) (*change, error) {
 	c := &change{record: r}
 	switch r.Event.Type {
 	case event.TypeInstanceStored, event.TypeInstanceConflict:
-		var body event.Instance
-		if err := json.Unmarshal(r.Event.Data, &body); err != nil {
-			return nil, fmt.Errorf("body: %w", withoutText(err))
+		body, err := event.Decode[event.Instance](r.Event.Data)
+		if err != nil {
+			return nil, withoutText(err)
 		}
-		in, err := newInstance(&body, r.Event.ID)
+		in, err := newInstance(body, r.Event.ID)
 		c.instance = in
 		return c, err
 	case event.TypeInstanceQuarantined:
-		var body event.Instance
-		if err := json.Unmarshal(r.Event.Data, &body); err != nil {
-			return nil, fmt.Errorf("body: %w", withoutText(err))
+		body, err := event.Decode[event.Instance](r.Event.Data)
+		if err != nil {
+			return nil, withoutText(err)
 		}
-		q, err := newQuarantined(&body, r.Event.ID)
+		q, err := newQuarantined(body, r.Event.ID)
 		c.quarantined = q
 		return c, err
 	case event.TypeQuarantineResolved, event.TypeConflictResolved:
-		var body event.Resolution
-		if err := json.Unmarshal(r.Event.Data, &body); err != nil {
-			return nil, fmt.Errorf("body: %w", withoutText(err))
-		}
-		if body.ObjectID == "" {
-			return nil, errors.New("decision names no object")
+		body, err := event.Decode[event.Resolution](r.Event.Data)
+		if err != nil {
+			return nil, withoutText(err)
 		}
 		c.decision = &decision{
 			object: body.ObjectID, eventID: r.Event.ID, about: aboutConflict, action: body.Action,
@@ -125,9 +122,9 @@ func withoutText(err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("JSON breaks off or is none at byte %d", syntax.Offset)
 	case errors.As(err, &kind):
-		return fmt.Errorf("JSON field %s has the wrong type at byte %d", kind.Field, kind.Offset)
+		return fmt.Errorf("JSON has the wrong type at byte %d", kind.Offset)
 	}
-	return errors.New("JSON does not fit the event")
+	return errors.New("body lacks what its type needs, or is too long")
 }
 
 func newInstance(body *event.Instance, eventID string) (*instance, error) {

@@ -23,7 +23,7 @@ var dumps = []struct{ table, query string }{
 	{"instance", `SELECT i.tenant, s.study_instance_uid, e.series_instance_uid, i.sop_instance_uid, i.superseded,
 		i.dataset_sha256, i.number, i.object_id, i.event_id, i.received, i.door, i.remote, i.sop_class_uid,
 		i.transfer_syntax_uid, i.media_type, i.blob_key, i.bytes, i.sha256, i.dataset_offset, i.content_day, i.content_clock,
-		i.acquired, i.terms, i.attributes, d.attributes, d.header_encoding, d.header_bytes, d.header_key, d.header,
+		i.acquisition_day, i.acquisition_clock, i.acquired, i.terms, i.attributes, d.attributes, d.header_encoding, d.header_bytes, d.header_key, d.header,
 		d.layout_encoding, d.layout_bytes, d.layout_key, d.layout
 		FROM instances i LEFT JOIN documents d ON d.instance_id = i.id LEFT JOIN series e ON e.id = i.series_id
 		LEFT JOIN studies s ON s.id = e.study_id ORDER BY i.tenant, i.sop_instance_uid, i.superseded`},

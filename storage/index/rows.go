@@ -84,7 +84,8 @@ func (s *seriesRow) values() []any {
 var instanceColumns = []string{
 	"tenant", "sop_instance_uid", "superseded", "dataset_sha256", "series_id", "number", "object_id", "event_id",
 	"received", "door", "remote", "sop_class_uid", "transfer_syntax_uid", "media_type", "blob_key", "bytes", "sha256",
-	"dataset_offset", "content_day", "content_clock", "acquired", "terms", "attributes",
+	"dataset_offset", "content_day", "content_clock", "acquisition_day", "acquisition_clock",
+	"acquired", "terms", "attributes",
 }
 
 // values of a row that belongs to a series, or to none with superseded set.
@@ -93,6 +94,7 @@ func (in *instance) values(superseded string, series int64) []any {
 		in.tenant, in.sop, superseded, in.datasetSHA256, series, number(in.value("InstanceNumber")), in.object, in.eventID,
 		in.received, in.door, in.remote, in.sopClass, in.syntax, in.mediaType, in.blobKey, in.bytes, in.sha256,
 		in.datasetOffset, momentKey("DA", in.value("ContentDate")), momentKey("TM", in.value("ContentTime")),
+		momentKey("DA", in.value("AcquisitionDate")), momentKey("TM", in.value("AcquisitionTime")),
 		momentKey("DT", in.value("AcquisitionDateTime")), terms(in.all, InstanceLevel), pack(in.all, InstanceLevel),
 	}
 }

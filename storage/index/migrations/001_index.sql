@@ -80,6 +80,8 @@ CREATE TABLE instances (
 	dataset_offset      BIGINT  NOT NULL,
 	content_day         {text}  NOT NULL,
 	content_clock       {text}  NOT NULL,
+	acquisition_day     {text}  NOT NULL,
+	acquisition_clock   {text}  NOT NULL,
 	acquired            {text}  NOT NULL,
 	terms               {text}  NOT NULL,
 	attributes          {bytes} NOT NULL

@@ -19,13 +19,11 @@ type dataReader struct {
 	waited  time.Duration // time spent waiting for the peer
 	until   time.Time     // absolute deadline while draining, else zero
 	ended   bool          // the last fragment was begun
+	over    bool          // and read to its end: the stream is the next message's
 	err     error         // sticky
 
 	grow func(n int64) // hears of bytes as they come; nil for none
 }
-
-// done says whether the data set was read to its end.
-func (d *dataReader) done() bool { return d.ended && d.s.pdvLeft == 0 }
 
 // Read implements io.Reader.
 func (d *dataReader) Read(p []byte) (int, error) {
@@ -78,14 +76,13 @@ const copyBufferSize = 128<<10 + 512
 // read does one read. It may use all of p, beyond what it returns, as scratch space.
 func (d *dataReader) read(p []byte) (int, error) {
 	s := d.s
-	for s.pdvLeft == 0 {
-		s.inPDV = false
-		if d.ended {
-			return 0, io.EOF
-		}
+	for !d.over && s.pdvLeft == 0 {
 		if err := d.nextFragment(); err != nil {
 			return 0, err
 		}
+	}
+	if d.over {
+		return 0, io.EOF
 	}
 	if s.buffered() == 0 {
 		if len(p) >= directRead {
@@ -124,8 +121,17 @@ func (d *dataReader) readDirect(p []byte) (int, error) {
 func (d *dataReader) count(n int) {
 	d.s.consumed(n)
 	d.got += int64(n)
+	d.fragmentEnds()
 	if d.grow != nil {
 		d.grow(int64(n))
+	}
+}
+
+// fragmentEnds notes the end of a PDV and of the data set.
+func (d *dataReader) fragmentEnds() {
+	if d.s.pdvLeft == 0 {
+		d.s.inPDV = false
+		d.over = d.ended
 	}
 }
 
@@ -152,6 +158,7 @@ func (d *dataReader) nextFragment() error {
 	if d.limit > 0 && d.total > d.limit {
 		return ErrTooLarge
 	}
+	d.fragmentEnds()
 	return nil
 }
 
@@ -194,7 +201,7 @@ func (d *dataReader) drain(most int64, deadline time.Time) error {
 		}
 		return d.err
 	}
-	if d.done() {
+	if d.over {
 		return nil
 	}
 	// The reader that the Handler holds stays at its error.
@@ -209,7 +216,7 @@ func (d *dataReader) drain(most int64, deadline time.Time) error {
 		most -= int64(n)
 		switch {
 		case err == io.EOF: //nolint:errorlint // ours
-			d.ended = true
+			d.over = true
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return ErrTooLarge

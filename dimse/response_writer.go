@@ -38,7 +38,7 @@ func (w *responseWriter) Final(code uint16, comment string, data io.Reader, rel 
 	if err := w.over(); err != nil {
 		return err
 	}
-	if w.data != nil && !w.data.done() {
+	if w.data != nil && !w.data.over {
 		limits := &w.ss.server.limits
 		if err := w.data.drain(limits.DrainBytes, time.Now().Add(limits.DrainTime)); err != nil {
 			w.fatal = err
@@ -68,7 +68,7 @@ func (w *responseWriter) Pending(code uint16, data io.Reader, rel ...Element) er
 		return ErrAnswered
 	case w.fatal != nil:
 		return w.fatal
-	case w.data != nil && !w.data.done():
+	case w.data != nil && !w.data.over:
 		return ErrUnreadData
 	}
 	return w.send(w.response(code, rel), data)
@@ -125,7 +125,7 @@ func (w *responseWriter) Canceled() <-chan struct{} {
 		return w.canceled
 	}
 	w.canceled = make(chan struct{})
-	if w.answered || w.fatal != nil || w.data != nil && !w.data.done() {
+	if w.answered || w.fatal != nil || w.data != nil && !w.data.over {
 		return w.canceled
 	}
 	w.watching = make(chan struct{})

@@ -67,6 +67,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if err := s.listen(ln); err != nil {
 		return err
 	}
+	defer s.forget(ln)
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
 	pause := acceptPause
@@ -126,6 +127,12 @@ func (s *Server) listen(ln net.Listener) error {
 	}
 	s.listeners[ln] = struct{}{}
 	return nil
+}
+
+func (s *Server) forget(ln net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, ln)
 }
 
 func (s *Server) isClosing() bool {

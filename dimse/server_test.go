@@ -176,6 +176,32 @@ func TestUnreadDataIsDrained(t *testing.T) {
 	}
 }
 
+// TestNoEOFRead: a Handler that knows the length need not read to io.EOF, and gets no byte of the next
+// message.
+func TestNoEOFRead(t *testing.T) {
+	addr := start(t, &Server{Handler: HandlerFunc(func(_ context.Context, w ResponseWriter, m *Message) error {
+		var all [6]byte
+		if _, err := io.ReadFull(m.Data, all[:]); err != nil {
+			return err
+		}
+		if err := w.Status(uint16(all[5]), ""); err != nil {
+			return err
+		}
+		if n, err := m.Data.Read(all[:]); n != 0 || err != io.EOF {
+			return ErrAbort
+		}
+		return nil
+	})})
+	p := rawDial(t, addr)
+	p.associate()
+	p.send(pdata(storeCommand(), dataPDV(true, []byte("data\x00\x01")), storeCommand(), dataPDV(true, []byte("data\x00\x02"))))
+	for _, want := range []string{"RSP 0001", "RSP 0002"} {
+		if got := p.answer(); got != want {
+			t.Errorf("answer is %s, want %s", got, want)
+		}
+	}
+}
+
 func TestHandlerEndings(t *testing.T) {
 	for name, tc := range map[string]struct {
 		do   func(w ResponseWriter, m *Message) error

@@ -4,8 +4,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strconv"
 	"testing"
 
+	"github.com/tributary-dicom/tributary/parsers/part10"
 	"github.com/tributary-dicom/tributary/storage/index"
 )
 
@@ -83,4 +86,39 @@ func TestSecondPartBroken(t *testing.T) {
 	if w.memBlobs.open != 0 {
 		t.Errorf("%d readers left open", w.memBlobs.open)
 	}
+}
+
+// FuzzTarget: no path and no query make the server panic, answer with anything but JSON errors, or read
+// what is not there.
+func FuzzTarget(f *testing.F) {
+	for _, s := range []string{
+		"studies?limit=101&includefield=all", "studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5/frames/1,2",
+		"studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5/bulkdata/7FE00010", "studies/%2e%2e/%00", "studies/1.2.3/metadata?accept=*/*;q=0",
+		"instances?00400275.00400009=x&orderby=-StudyDate&offset=-1",
+	} {
+		f.Add(s, "*/*", "bytes=0-")
+	}
+	w := newWorld()
+	w.add(studyUID, seriesUID, instanceUID, jpegBaseline, noise(100), func(o *index.Object) {
+		o.Frames = part10.FrameTable{Kind: part10.Native, Count: 7, FrameBits: 11, Offset: 3}
+		o.Bulk = []part10.Bulk{{Path: "7FE00010", VR: "OW", Offset: 3, Length: 10}}
+	})
+	f.Fuzz(func(t *testing.T, target, accept, byteRange string) {
+		u, err := url.Parse("http://localhost/dicom-web/" + target)
+		if err != nil {
+			return
+		}
+		r := &http.Request{Method: http.MethodGet, URL: u, Host: "localhost", Header: http.Header{"Accept": {accept}, "Range": {byteRange}}}
+		rec := httptest.NewRecorder()
+		w.ServeHTTP(rec, r.WithContext(t.Context()))
+		if rec.Code >= 400 && rec.Header().Get("Content-Type") != typeJSON {
+			t.Fatalf("%s: %d as %q", target, rec.Code, rec.Header().Get("Content-Type"))
+		}
+		if rec.Code >= 500 {
+			t.Fatalf("%s: %d %s", target, rec.Code, rec.Body)
+		}
+		if length := rec.Header().Get("Content-Length"); length != "" && rec.Code != http.StatusNotModified && length != strconv.Itoa(rec.Body.Len()) {
+			t.Fatalf("%s: Content-Length %s of %d bytes", target, length, rec.Body.Len())
+		}
+	})
 }

@@ -14,8 +14,8 @@ import (
 
 // Bounds of one search. Above them the request is a mistake or an attack: 400.
 const (
-	maxMatches  = 64   // matching keys
-	maxValues   = 1000 // values of one UID list
+	maxMatches  = 60   // matching keys; the index takes 64, of which the path may use two
+	maxValues   = 1000 // values of one list
 	maxIncludes = 512  // include fields
 	maxOrder    = 8    // sort keys
 	maxDepth    = 8    // sequences in an attribute path

@@ -15,8 +15,7 @@ import (
 // server holds what all requests share.
 type server struct {
 	Config
-	study, series, instance plan // default columns of search results
-	layouts                 layouts
+	layouts layouts
 }
 
 // New returns the handler of everything below cfg.Prefix. It serves GET and HEAD; other methods on a
@@ -30,13 +29,12 @@ func New(cfg Config) http.Handler {
 		instance = series + "/instances/{instance}"
 	)
 	for pattern, fn := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"/studies":           s.search(index.StudyLevel),
-		"/series":            s.search(index.SeriesLevel),
-		"/instances":         s.search(index.InstanceLevel),
-		study + "/series":    s.search(index.SeriesLevel),
-		study + "/instances": s.search(index.InstanceLevel),
-		series + "/instances": s.search(
-			index.InstanceLevel),
+		"/studies":            s.search(index.StudyLevel),
+		"/series":             s.search(index.SeriesLevel),
+		"/instances":          s.search(index.InstanceLevel),
+		study + "/series":     s.search(index.SeriesLevel),
+		study + "/instances":  s.search(index.InstanceLevel),
+		series + "/instances": s.search(index.InstanceLevel),
 
 		study:    s.retrieve,
 		series:   s.retrieve,

@@ -296,8 +296,6 @@ func (w *tusAnswer) decorate() {
 // tusBody turns the guard's errors into answers.
 type tusBody struct{ g *httpbody.Guard }
 
-var errSlowBody = tusd.NewError("ERR_READ_TIMEOUT", "the body came too slowly", http.StatusRequestTimeout)
-
 // Read implements io.Reader.
 func (b *tusBody) Read(p []byte) (int, error) {
 	n, err := b.g.Read(p)
@@ -305,7 +303,7 @@ func (b *tusBody) Read(p []byte) (int, error) {
 	case err == nil, err == io.EOF:
 		return n, err
 	case b.g.Slow():
-		return n, errSlowBody
+		return n, tusd.ErrReadTimeout // 500: tus clients give up on a 408, and go on after this
 	}
 	return n, tusd.ErrUnexpectedEOF
 }

@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/md5"
@@ -13,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -609,6 +611,24 @@ func TestTusLocks(t *testing.T) {
 	if code, got := <-first, <-heads; code != 204 || got != "5stored" {
 		t.Errorf("PATCH %d, HEAD %s", code, got)
 	}
+}
+
+func TestTusStall(t *testing.T) {
+	h := newTus(t, &fakeIntake{}, t.TempDir(), func(c *TusConfig) { c.Pace.Stall = 20 * time.Millisecond })
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	url := create(t, h, 10)
+	c, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "PATCH %s HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Type: application/offset+octet-stream\r\nContent-Length: 10\r\n\r\nhel", url)
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || res.StatusCode != 500 {
+		t.Fatalf("%v, %v", res, err)
+	}
+	wantOffset(t, h, url, 3)
 }
 
 func TestTusLogHasNoNames(t *testing.T) {

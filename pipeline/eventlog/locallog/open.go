@@ -120,6 +120,9 @@ func Open(ctx context.Context, path string, opt Options) (_ *Log, err error) {
 			err = fmt.Errorf("open event log %s: %w", filepath.Base(path), err)
 		}
 	}()
+	if err := createPrivate(path); err != nil {
+		return nil, err
+	}
 	if l.write, err = openWriter(ctx, dsn(path, writerPragmas)); err != nil {
 		return nil, err
 	}
@@ -141,6 +144,16 @@ func Open(ctx context.Context, path string, opt Options) (_ *Log, err error) {
 	}
 	l.background.Go(l.checkpointer)
 	return l, nil
+}
+
+// createPrivate makes the file when there is none. Records name patients, so nobody else may read it;
+// SQLite gives its other files the same mode.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // Checkpoints are ours to schedule, so no commit pays for one (wal_autocheckpoint 0). FULL syncs the

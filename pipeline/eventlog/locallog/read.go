@@ -1,6 +1,7 @@
 package locallog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -73,7 +74,7 @@ func (l *Log) Tail(ctx context.Context, n int) ([]eventlog.Record, error) {
 		}
 		all = append(all, records...)
 	}
-	slices.SortFunc(all, func(a, b eventlog.Record) int { return int(b.Offset - a.Offset) })
+	slices.SortFunc(all, func(a, b eventlog.Record) int { return cmp.Compare(b.Offset, a.Offset) })
 	return all[:min(max(n, 0), len(all))], nil
 }
 

@@ -25,7 +25,7 @@ func cpu(b *testing.B) time.Duration {
 // BenchmarkApply reports wall and processor time an instance, by batch and by instances of a study.
 func BenchmarkApply(b *testing.B) {
 	for _, shape := range []struct{ studies, instances, batch int }{
-		{100, 20, 16}, {100, 20, 256}, {2000, 1, 16}, {2000, 1, 256},
+		{100, 20, 1}, {100, 20, 16}, {100, 20, 256}, {2000, 1, 1}, {2000, 1, 16}, {2000, 1, 256},
 	} {
 		b.Run(fmt.Sprintf("instances=%d/batch=%d", shape.instances, shape.batch), func(b *testing.B) {
 			records := indextest.County(b, shape.studies, shape.instances)

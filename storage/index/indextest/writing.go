@@ -179,6 +179,10 @@ func versions(t *testing.T, x Index) {
 	current("04", 3)
 	apply(t, x, tape.Resolved(event.TypeConflictResolved, "03", "promoted", at(10))) // same time: by event id
 	current("02", 3)
+	apply(t, x, tape.Resolved(event.TypeConflictResolved, "04", "promoted", at(10)))
+	current("04", 3)
+	apply(t, x, tape.Resolved(event.TypeConflictResolved, "03", "promoted", at(10)))
+	current("02", 3)
 	apply(t, x, tape.Resolved(event.TypeConflictResolved, "01", "kept", at(11)))
 	current("02", 3)
 	apply(t, x, tape.Conflict(version("05", "e", 20), "02"))
@@ -216,8 +220,11 @@ func movedVersion(t *testing.T, x Index) {
 	if s, err := x.Stats(t.Context()); err != nil || s != (index.Stats{Studies: 2, Series: 2, Instances: 2}) {
 		t.Errorf("Stats = %+v, %v", s, err)
 	}
-	apply(t, x, tape.Stored(Instance{Study: "1.2", Series: "1.2.1", SOP: "9"}))
-	same(t, "instances", column(search(t, x, index.Query{OrderBy: []index.Order{{Keyword: "StudyInstanceUID"}}}), "NumberOfStudyRelatedInstances"), []string{"1", "2"})
+	// The series that was left, and the one that was entered, go on.
+	apply(t, x, tape.Stored(Instance{Study: "1.2", Series: "1.2.1", SOP: "9"}), tape.Stored(Instance{Study: "1.1", Series: "1.1.1", SOP: "10"}))
+	rows = search(t, x, index.Query{Level: index.SeriesLevel, OrderBy: []index.Order{{Keyword: "SeriesInstanceUID"}}})
+	same(t, "series", column(rows, "SeriesInstanceUID"), []string{"1.1.1", "1.1.2", "1.2.1"})
+	same(t, "instances", column(rows, "NumberOfSeriesRelatedInstances"), []string{"1", "1", "2"})
 }
 
 func quarantine(t *testing.T, x Index) {

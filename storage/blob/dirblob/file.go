@@ -2,6 +2,7 @@ package dirblob
 
 import (
 	"crypto/rand"
+	"errors"
 	"sync"
 
 	"github.com/tributary-dicom/tributary/storage/blob/dirblob/disk"
@@ -32,6 +33,7 @@ type tempFile struct {
 	hinted int64 // up to where the disk was told to write
 	prev   int64 // start of the window before
 	check  int64 // where to look at the reserve
+	moved  bool
 }
 
 func (s *Store) createTemp() (*tempFile, error) {
@@ -105,19 +107,21 @@ func (t *tempFile) put(p []byte) error {
 
 // drop removes the file, unless it was moved away. What cannot be removed now, the next Open removes.
 func (t *tempFile) drop() {
-	if t.file != nil {
-		_ = t.file.Close()
+	_ = t.close()
+	if !t.moved {
 		_ = t.s.fs.Remove(t.s.path(t.name))
 	}
-	t.close()
 }
 
-func (t *tempFile) close() {
-	t.file = nil
-	if t.stage != nil {
-		stages.Put(t.stage)
-		t.stage = nil
+func (t *tempFile) close() error {
+	if t.file == nil {
+		return nil
 	}
+	err := t.file.Close()
+	t.file = nil
+	stages.Put(t.stage)
+	t.stage = nil
+	return err
 }
 
 // commitFile makes the blob a file of its own.
@@ -147,7 +151,7 @@ func (w *writer) commitFile(r *record) error {
 	if err == nil {
 		err = t.file.Datasync()
 	}
-	if err != nil {
+	if err = errors.Join(err, t.close()); err != nil {
 		return w.s.failed("write blob file", err)
 	}
 	p := place{day: dayOf(now), name: newID(now) + fileSuffix}
@@ -167,12 +171,8 @@ func (s *Store) publish(t *tempFile, p place) error {
 	if err := s.fs.Rename(s.path(t.name), s.path(p.file())); err != nil {
 		return s.inDoubt("name blob file", err, repair{name: p.file()})
 	}
-	err := t.file.Close()
-	t.close()
-	if err == nil {
-		err = s.folders.do(s.path(p.day))
-	}
-	if err != nil {
+	t.moved = true
+	if err := s.folders.do(s.path(p.day)); err != nil {
 		return s.inDoubt("sync folder", err, repair{name: p.file()})
 	}
 	s.sight.clear(p.file())

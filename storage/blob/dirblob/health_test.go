@@ -173,3 +173,40 @@ func TestDays(t *testing.T) {
 		}
 	}
 }
+
+// A Commit that failed is out of sight at once, although its bytes may lie on the disk until the repair.
+func TestFailedCommitIsInvisible(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		size int
+		op   simfs.Op
+	}{
+		{"pack not synced", 1000, simfs.OpDatasync},
+		{"file not synced", 2 << 20, simfs.OpDatasync},
+		{"folder of a file not synced", 2 << 20, simfs.OpSyncDir},
+		{"file not renamed", 2 << 20, simfs.OpRename},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := simfs.New(1)
+			s := open(t, root, dirblob.Options{FS: d})
+			for _, n := range []int{1000, 2 << 20} { // the day and the pack are there
+				if _, err := blobtest.Put(s, blobtest.Bytes(n, 1), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d.SetFault(func(call simfs.Call) error {
+				if call.Op == c.op {
+					return syscall.EIO
+				}
+				return nil
+			})
+			if _, err := blobtest.Put(s, blobtest.Bytes(c.size, 2), nil); !errors.Is(err, blob.ErrReadOnly) {
+				t.Fatalf("Commit = %v", err)
+			}
+			d.SetFault(nil)
+			if seen := count(t, s); seen != 2 {
+				t.Errorf("List shows %d blobs, want 2", seen)
+			}
+		})
+	}
+}

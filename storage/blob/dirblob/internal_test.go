@@ -259,7 +259,7 @@ func FuzzRecover(f *testing.F) {
 			if crashed {
 				d.Put(filepath.Join(string(filepath.Separator), "data", activeDir, "2026-11-22-01KAQ4Z0T5Q9Q8M4K0R2N7V3XB"), nil)
 			}
-			checkAnyPack(t, openSim(t, d, Options{}))
+			checkAnyPack(t, openSim(t, d, Options{PrewriteBytes: -1}))
 		}
 	})
 }

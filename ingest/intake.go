@@ -93,8 +93,8 @@ func New(cfg Config, blobs Blobs, log Log, view View) *Intake {
 }
 
 // Admit reads one object to its end, keeps it, and returns its receipt once bytes and event are durable.
-// An error is a *reject.Error: nothing of the object is kept. The caller may send the same object again
-// after any outcome.
+// An error is a *reject.Error: nothing of the object is kept; the receipt then has the UIDs, as far as they
+// were read, and no status. The caller may send the same object again after any outcome.
 func (in *Intake) Admit(ctx context.Context, a Arrival) (Receipt, error) {
 	begin := in.cfg.Now()
 	rec, err := in.admit(ctx, a, admission{objectID: event.NewID(), received: begin})
@@ -148,7 +148,9 @@ func (in *Intake) admit(ctx context.Context, a Arrival, ad admission) (Receipt, 
 	}
 	rd.verdict = in.judge(a, rd)
 	if code := reject.CodeOf(rd.verdict); rd.verdict != nil && (!code.Keeps() || ad.retry) {
-		return Receipt{}, rd.verdict
+		refused := receipt("", rd) // the UIDs, so that a door can say which instance it refuses
+		refused.Status = ""
+		return refused, rd.verdict
 	}
 	if rd.verdict != nil {
 		return in.quarantine(ctx, a, ad, rd, w)

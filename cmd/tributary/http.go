@@ -11,16 +11,19 @@ import (
 	"github.com/tributary-dicom/tributary/dimse"
 	"github.com/tributary-dicom/tributary/ingest"
 	"github.com/tributary-dicom/tributary/ingest/desk"
+	"github.com/tributary-dicom/tributary/ingest/httpbody"
 	"github.com/tributary-dicom/tributary/ingest/storescp"
 	"github.com/tributary-dicom/tributary/ingest/stowrs"
 	"github.com/tributary-dicom/tributary/ingest/upload"
-	"github.com/tributary-dicom/tributary/ingest/upload/httpbody"
 	"github.com/tributary-dicom/tributary/review/dicomweb"
 )
 
 // openDoors makes the servers; nothing listens to them yet.
 func (n *node) openDoors() (err error) {
-	n.tus, err = upload.NewTus(upload.TusConfig{Config: n.uploadConfig(), Dir: n.cfg.paths.tus, TTL: n.cfg.TusExpiry})
+	n.tus, err = upload.NewTus(upload.TusConfig{Config: n.uploadConfig(), Dir: n.cfg.paths.tus, TTL: n.cfg.TusExpiry,
+		// The spool shares the blobs' disk, and their reserve.
+		Reserve: func(int64) error { return n.blobs.Ready(context.Background()) },
+	})
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/tributary-dicom/tributary/ingest"
-	"github.com/tributary-dicom/tributary/ingest/upload/httpbody"
+	"github.com/tributary-dicom/tributary/ingest/httpbody"
 	"github.com/tributary-dicom/tributary/parsers/reject"
 	"github.com/tributary-dicom/tributary/parsers/uid"
 	"github.com/tributary-dicom/tributary/pipeline/event"

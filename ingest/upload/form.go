@@ -7,7 +7,7 @@ import (
 	"net/textproto"
 
 	"github.com/tributary-dicom/tributary/ingest"
-	"github.com/tributary-dicom/tributary/ingest/upload/httpbody"
+	"github.com/tributary-dicom/tributary/ingest/httpbody"
 	"github.com/tributary-dicom/tributary/parsers/reject"
 )
 

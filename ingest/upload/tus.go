@@ -17,7 +17,7 @@ import (
 	tusd "github.com/tus/tusd/v2/pkg/handler"
 	xslog "golang.org/x/exp/slog"
 
-	"github.com/tributary-dicom/tributary/ingest/upload/httpbody"
+	"github.com/tributary-dicom/tributary/ingest/httpbody"
 	"github.com/tributary-dicom/tributary/pipeline/event"
 )
 

@@ -219,7 +219,7 @@ func (n *node) adopt(ctx context.Context, until time.Time) error {
 	if !since.IsZero() {
 		since = since.Add(-orphanGrace)
 	}
-	adopted, err := n.intake.AdoptOrphans(ctx, n.blobs, history{n.events}, since, until)
+	adopted, err := n.intake.AdoptOrphans(ctx, n.blobs, n.events, since, until)
 	if err != nil {
 		return fmt.Errorf("adopt orphaned blobs: %w", err)
 	}

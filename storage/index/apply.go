@@ -37,7 +37,7 @@ func (db *DB) Apply(ctx context.Context, records []eventlog.Record) (err error) 
 		return err
 	}
 	if err := db.writer.apply(ctx, changes); err != nil {
-		return db.failed("apply to index", err)
+		return db.failed(ctx, "apply to index", err)
 	}
 	db.skipped.Add(skipped)
 	db.committed.Add(1)
@@ -48,17 +48,17 @@ func (db *DB) Apply(ctx context.Context, records []eventlog.Record) (err error) 
 func (db *DB) Applied(ctx context.Context, topic string, partition int32) (int64, error) {
 	rows, err := db.plans.query(ctx, "SELECT applied FROM offsets WHERE topic = $1 AND partition = $2", topic, partition)
 	if err != nil {
-		return -1, db.failed("read offset", err)
+		return -1, db.failed(ctx, "read offset", err)
 	}
 	defer rows.Close()
 	applied := int64(-1)
 	if rows.Next() {
 		if err := rows.Scan(&applied); err != nil {
-			return -1, db.failed("read offset", err)
+			return -1, db.failed(ctx, "read offset", err)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return -1, db.failed("read offset", err)
+		return -1, db.failed(ctx, "read offset", err)
 	}
 	return applied, nil
 }

@@ -38,12 +38,14 @@ type DB struct {
 	attachments Attachments
 	path        string
 
-	readers *sql.DB
-	plans   statements
+	readers  *sql.DB
+	plans    statements
+	counting string // countSQL in the dialect's form
 
 	writing sync.Mutex // held by Apply and by a checkpoint that must wait for writers
 	writers *sql.DB
 	writer  *writer
+	sweeper *sql.DB // moves the write-ahead log into the file
 
 	skipped   atomic.Int64
 	committed atomic.Int64 // transactions since the file was opened
@@ -92,14 +94,17 @@ func OpenSQLite(ctx context.Context, path string, opt Options) (*DB, error) {
 		// power cut, never part of one. Checkpoints run beside the writer, not in its commits.
 		writers: open(driver, path, "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)",
 			"wal_autocheckpoint(0)", "cache_size(-16384)", "temp_store(MEMORY)"),
+		// A checkpoint that waits holds up the writer; it rather comes again.
+		sweeper: open(driver, path, "busy_timeout(100)", "synchronous(NORMAL)"),
 		readers: open(driver, path, "busy_timeout(10000)", "query_only(1)", "cache_size(-4096)", "temp_store(MEMORY)"),
 	}
-	db.plans.db = db.readers
-	db.writers.SetMaxOpenConns(2) // the writer's and the checkpointer's
+	db.plans.db, db.counting = db.readers, db.dialect.write(countSQL)
+	db.writers.SetMaxOpenConns(1)
+	db.sweeper.SetMaxOpenConns(1)
 	db.readers.SetMaxOpenConns(opt.Readers)
 	db.readers.SetMaxIdleConns(opt.Readers)
 	if db.writer, err = newWriter(ctx, db.writers, db.dialect); err != nil {
-		return nil, errors.Join(fmt.Errorf("open index: %w", err), db.writers.Close(), db.readers.Close())
+		return nil, errors.Join(fmt.Errorf("open index: %w", err), db.writers.Close(), db.sweeper.Close(), db.readers.Close())
 	}
 	db.stopped.Go(db.checkpoints)
 	return db, nil
@@ -183,13 +188,13 @@ func (db *DB) checkpoints() {
 	}
 }
 
-// checkpoint fails when a reader is in its way; the next one moves the pages.
+// checkpoint moves what no reader needs any more; the next one moves the rest.
 func (db *DB) checkpoint(how string) error {
 	if how != "PASSIVE" {
 		db.writing.Lock()
 		defer db.writing.Unlock()
 	}
-	_, err := db.writers.Exec("PRAGMA wal_checkpoint(" + how + ")")
+	_, err := db.sweeper.Exec("PRAGMA wal_checkpoint(" + how + ")")
 	return err
 }
 
@@ -197,7 +202,7 @@ func (db *DB) checkpoint(how string) error {
 func (db *DB) Ready(ctx context.Context) error {
 	var version int
 	if err := db.readers.QueryRowContext(ctx, "SELECT MAX(version) FROM schema_version").Scan(&version); err != nil {
-		return db.failed("index is not ready", err)
+		return db.failed(ctx, "index is not ready", err)
 	}
 	return nil
 }
@@ -214,7 +219,7 @@ func (db *DB) Close() error {
 		defer db.writing.Unlock()
 		err := db.writer.close()
 		db.plans.close()
-		db.closeErr = errors.Join(err, db.readers.Close(), db.writers.Close())
+		db.closeErr = errors.Join(err, db.readers.Close(), db.sweeper.Close(), db.writers.Close())
 	})
 	return db.closeErr
 }
@@ -228,10 +233,13 @@ func (db *DB) closed() bool {
 	}
 }
 
-// failed names the operation that an engine's error broke.
-func (db *DB) failed(op string, err error) error {
+// failed names the operation that an engine's error broke. The engine says "interrupted" where ctx ended.
+func (db *DB) failed(ctx context.Context, op string, err error) error {
 	if db.closed() {
 		return ErrClosed
+	}
+	if ended := ctx.Err(); ended != nil {
+		err = ended
 	}
 	return fmt.Errorf("%s: %w", op, err)
 }

@@ -38,19 +38,19 @@ var dumps = []struct{ table, query string }{
 func (db *DB) Dump(ctx context.Context, w io.Writer) error {
 	tx, err := db.readers.BeginTx(ctx, nil) // one snapshot
 	if err != nil {
-		return db.failed("dump", err)
+		return db.failed(ctx, "dump", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
 	out := bufio.NewWriter(w)
 	for _, d := range dumps {
 		rows, err := tx.QueryContext(ctx, d.query)
 		if err != nil {
-			return db.failed("dump", err)
+			return db.failed(ctx, "dump", err)
 		}
 		err = dumpRows(out, d.table, rows)
 		rows.Close() //nolint:errcheck // dumpRows returned what went wrong
 		if err != nil {
-			return db.failed("dump", err)
+			return db.failed(ctx, "dump", err)
 		}
 	}
 	return out.Flush()

@@ -15,7 +15,7 @@ func (db *DB) Lookup(ctx context.Context, tenant, sopInstanceUID string) (versio
 		door, remote, received FROM instances WHERE tenant = $1 AND sop_instance_uid = $2 ORDER BY received, object_id`,
 		tenant, sopInstanceUID)
 	if err != nil {
-		return nil, "", db.failed("look up instance", err)
+		return nil, "", db.failed(ctx, "look up instance", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -25,7 +25,7 @@ func (db *DB) Lookup(ctx context.Context, tenant, sopInstanceUID string) (versio
 		err := rows.Scan(&v.ObjectID, &superseded, &v.DatasetSHA256, &v.SHA256, &v.Bytes, &v.TransferSyntaxUID, &v.BlobKey,
 			&v.Door, &v.Remote, &received)
 		if err != nil {
-			return nil, "", db.failed("look up instance", err)
+			return nil, "", db.failed(ctx, "look up instance", err)
 		}
 		v.ReceivedAt = instant(received)
 		if superseded == "" {
@@ -34,7 +34,7 @@ func (db *DB) Lookup(ctx context.Context, tenant, sopInstanceUID string) (versio
 		versions = append(versions, v)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, "", db.failed("look up instance", err)
+		return nil, "", db.failed(ctx, "look up instance", err)
 	}
 	return versions, current, nil
 }
@@ -69,14 +69,14 @@ func (db *DB) QuarantineEntry(ctx context.Context, tenant, id string) (Quarantin
 func (db *DB) quarantined(ctx context.Context, text string, args ...any) ([]Quarantined, error) {
 	rows, err := db.plans.query(ctx, text, args...)
 	if err != nil {
-		return nil, db.failed("read quarantine", err)
+		return nil, db.failed(ctx, "read quarantine", err)
 	}
 	defer rows.Close()
 	var out []Quarantined
 	for rows.Next() {
 		var entry []byte
 		if err := rows.Scan(&entry); err != nil {
-			return nil, db.failed("read quarantine", err)
+			return nil, db.failed(ctx, "read quarantine", err)
 		}
 		var q Quarantined
 		if err := json.Unmarshal(entry, &q); err != nil {
@@ -85,7 +85,7 @@ func (db *DB) quarantined(ctx context.Context, text string, args ...any) ([]Quar
 		out = append(out, q)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, db.failed("read quarantine", err)
+		return nil, db.failed(ctx, "read quarantine", err)
 	}
 	return out, nil
 }
@@ -101,19 +101,19 @@ func (db *DB) Conflicts(ctx context.Context, tenant string, limit, offset int) (
 		JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = e.study_id
 		WHERE c.tenant = $1 ORDER BY c.received DESC, c.sop_instance_uid DESC LIMIT $2 OFFSET $3`, tenant, most, skip)
 	if err != nil {
-		return nil, db.failed("read conflicts", err)
+		return nil, db.failed(ctx, "read conflicts", err)
 	}
 	defer rows.Close()
 	var out []Conflict
 	for rows.Next() {
 		var c Conflict
 		if err := rows.Scan(&c.SOPInstanceUID, &c.StudyInstanceUID, &c.SeriesInstanceUID); err != nil {
-			return nil, db.failed("read conflicts", err)
+			return nil, db.failed(ctx, "read conflicts", err)
 		}
 		out = append(out, c)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, db.failed("read conflicts", err)
+		return nil, db.failed(ctx, "read conflicts", err)
 	}
 	rows.Close() //nolint:errcheck // read to its end; Lookup may need the connection
 	for i := range out {
@@ -140,17 +140,17 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 	rows, err := db.plans.query(ctx, `SELECT (SELECT COUNT(*) FROM studies), (SELECT COUNT(*) FROM series),
 		(SELECT COALESCE(SUM(instances), 0) FROM series), (SELECT COUNT(*) FROM quarantine), (SELECT COUNT(*) FROM conflicts)`)
 	if err != nil {
-		return Stats{}, db.failed("count", err)
+		return Stats{}, db.failed(ctx, "count", err)
 	}
 	defer rows.Close()
 	var s Stats
 	if rows.Next() {
 		if err := rows.Scan(&s.Studies, &s.Series, &s.Instances, &s.Quarantined, &s.Conflicts); err != nil {
-			return Stats{}, db.failed("count", err)
+			return Stats{}, db.failed(ctx, "count", err)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return Stats{}, db.failed("count", err)
+		return Stats{}, db.failed(ctx, "count", err)
 	}
 	return s, nil
 }

@@ -53,7 +53,7 @@ const objectColumns = `i.id, i.number, s.study_instance_uid, e.series_instance_u
 func (db *DB) objects(ctx context.Context, text string, args ...any) ([]storedObject, error) {
 	rows, err := db.plans.query(ctx, text, args...)
 	if err != nil {
-		return nil, db.failed("read objects", err)
+		return nil, db.failed(ctx, "read objects", err)
 	}
 	defer rows.Close()
 	var out []storedObject
@@ -63,13 +63,13 @@ func (db *DB) objects(ctx context.Context, text string, args ...any) ([]storedOb
 		err := rows.Scan(&o.id, &o.number, &o.StudyInstanceUID, &o.SeriesInstanceUID, &o.SOPInstanceUID, &o.ObjectID,
 			&o.SOPClassUID, &o.TransferSyntaxUID, &o.BlobKey, &o.Bytes, &o.SHA256, &o.DatasetOffset, &received, &o.MediaType)
 		if err != nil {
-			return nil, db.failed("read objects", err)
+			return nil, db.failed(ctx, "read objects", err)
 		}
 		o.Modified = floorDiv(received, 1000)
 		out = append(out, o)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, db.failed("read objects", err)
+		return nil, db.failed(ctx, "read objects", err)
 	}
 	return out, nil
 }
@@ -151,19 +151,19 @@ func (db *DB) seriesAfter(ctx context.Context, s Scope, after *seriesPlace) ([]s
 		FROM studies s JOIN series e ON e.study_id = s.id WHERE `+strings.Join(where, " AND ")+
 		fmt.Sprintf(" ORDER BY s.study_instance_uid, e.number, e.series_instance_uid LIMIT %d", pageRows), args...)
 	if err != nil {
-		return nil, db.failed("read series", err)
+		return nil, db.failed(ctx, "read series", err)
 	}
 	defer rows.Close()
 	var out []seriesPlace
 	for rows.Next() {
 		var p seriesPlace
 		if err := rows.Scan(&p.study, &p.series, &p.number, &p.id); err != nil {
-			return nil, db.failed("read series", err)
+			return nil, db.failed(ctx, "read series", err)
 		}
 		out = append(out, p)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, db.failed("read series", err)
+		return nil, db.failed(ctx, "read series", err)
 	}
 	return out, nil
 }

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -169,5 +170,32 @@ func TestPackedAttributes(t *testing.T) {
 		if err := unpackInto(m, packed[:n]); err == nil && len(m) == len(in) {
 			t.Errorf("cut at %d: no error and all attributes", n)
 		}
+	}
+}
+
+// TestCheckpoint holds that the write-ahead log can be emptied while readers are open.
+func TestCheckpoint(t *testing.T) {
+	db := openSQLite(t)
+	if err := db.Ready(t.Context()); err != nil { // opens a reader
+		t.Fatal(err)
+	}
+	size := func() int64 {
+		t.Helper()
+		info, err := os.Stat(db.path + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	if size() == 0 {
+		t.Fatal("nothing in the write-ahead log")
+	}
+	for _, how := range []string{"PASSIVE", "TRUNCATE"} {
+		if err := db.checkpoint(how); err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+	}
+	if got := size(); got != 0 {
+		t.Errorf("%d bytes left in the write-ahead log", got)
 	}
 }

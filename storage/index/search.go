@@ -40,7 +40,7 @@ func (db *DB) Search(ctx context.Context, q Query) ([]Row, error) {
 	}
 	rows, err := db.plans.query(ctx, text, args...)
 	if err != nil {
-		return nil, db.failed("search", err)
+		return nil, db.failed(ctx, "search", err)
 	}
 	defer rows.Close()
 
@@ -52,12 +52,12 @@ func (db *DB) Search(ctx context.Context, q Query) ([]Row, error) {
 		var packed [3]rawBytes
 		dest := []any{&study, &instance, &modalities, &classes, &packed[0], &seriesInstances, &packed[1], &syntax, &packed[2]}
 		if err := rows.Scan(dest[:[...]int{5, 7, 9}[q.Level]]...); err != nil {
-			return nil, db.failed("search", err)
+			return nil, db.failed(ctx, "search", err)
 		}
-		m := make(map[string]string, 32)
+		m := make(map[string]string, [...]int{24, 40, 56}[q.Level]) // what a row has, about
 		for _, p := range packed {
 			if err := unpackInto(m, p); err != nil {
-				return nil, db.failed("search", err)
+				return nil, db.failed(ctx, "search", err)
 			}
 		}
 		m["InstanceAvailability"] = "ONLINE" // PS3.3 §C.4.23.1.1: nothing here is near-line
@@ -73,13 +73,13 @@ func (db *DB) Search(ctx context.Context, q Query) ([]Row, error) {
 		studies, instances = append(studies, study), append(instances, instance)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, db.failed("search", err)
+		return nil, db.failed(ctx, "search", err)
 	}
 	if err := rows.Close(); err != nil {
-		return nil, db.failed("search", err)
+		return nil, db.failed(ctx, "search", err)
 	}
 	if err := db.count(ctx, studies, out); err != nil {
-		return nil, db.failed("count instances", err)
+		return nil, db.failed(ctx, "count instances", err)
 	}
 	if q.WithHeader {
 		for i, id := range instances {
@@ -183,7 +183,7 @@ func (db *DB) count(ctx context.Context, studies []int64, out []Row) error {
 			args[i] = ask[min(i, n-1)]
 		}
 		ask = ask[n:]
-		rows, err := db.plans.query(ctx, countSQL, args...)
+		rows, err := db.plans.query(ctx, db.counting, args...)
 		if err != nil {
 			return err
 		}
@@ -223,17 +223,17 @@ func (db *DB) document(ctx context.Context, instance int64, which string) ([]byt
 	rows, err := db.plans.query(ctx, "SELECT "+which+"_encoding, "+which+"_bytes, "+which+"_key, "+which+
 		" FROM documents WHERE instance_id = $1", instance)
 	if err != nil {
-		return nil, db.failed("read "+which, err)
+		return nil, db.failed(ctx, "read "+which, err)
 	}
 	defer rows.Close()
 	var a event.Attachment
 	if rows.Next() {
 		if err := rows.Scan(&a.Encoding, &a.Bytes, &a.BlobKey, &a.Data); err != nil {
-			return nil, db.failed("read "+which, err)
+			return nil, db.failed(ctx, "read "+which, err)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, db.failed("read "+which, err)
+		return nil, db.failed(ctx, "read "+which, err)
 	}
 	rows.Close() //nolint:errcheck // read to its end; the connection is free while a blob is read
 	if a.Encoding == "" {

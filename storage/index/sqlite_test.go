@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -164,6 +165,25 @@ func TestReadersBesideWriter(t *testing.T) {
 	fill(t, db, records, 40)
 	close(done)
 	wait.Wait()
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTimeLimit holds that a query that runs out of time says so, however far it came.
+func TestTimeLimit(t *testing.T) {
+	db := open(t, nil)
+	fill(t, db, indextest.County(t, 300, 1), 300)
+	for limit := 20 * time.Microsecond; limit < 10*time.Millisecond; limit = limit * 5 / 4 {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		_, err := db.Search(ctx, index.Query{Tenant: "clinic", Fuzzy: true, Matches: []index.Match{
+			{Keyword: "ReferringPhysicianName", Values: []string{"*l*w*x"}}, {Keyword: "PatientName", Values: []string{"?*a?*"}},
+		}})
+		cancel()
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after %v: %v, want context.DeadlineExceeded", limit, err)
+		}
+	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}

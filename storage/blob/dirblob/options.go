@@ -52,7 +52,7 @@ const (
 
 	// prewriteBatchBytes is the largest batch that is worth pre-writing for: above it a sync is bound by
 	// the bytes, and the zeros would only double them.
-	prewriteBatchBytes = 256 << 10
+	prewriteBatchBytes = 128 << 10
 )
 
 func (o Options) withDefaults() Options {

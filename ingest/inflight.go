@@ -2,9 +2,9 @@ package ingest
 
 import (
 	"context"
-	"slices"
 	"sync"
 
+	"github.com/tributary-dicom/tributary/pipeline/eventlog"
 	"github.com/tributary-dicom/tributary/storage/index"
 )
 
@@ -18,38 +18,52 @@ type inFlight struct {
 	mu      sync.Mutex
 	waiting map[identity]chan struct{} // closed when the holder is done
 
-	// unseen are durable versions that the index had not applied when their sender was answered.
-	unseen map[identity][]index.Version
+	// unseen are durable versions that the index may not show yet, and queue their order.
+	unseen map[identity][]lateVersion
+	queue  []identity
 }
 
-// maxUnseen bounds the identities remembered while the index lags. Beyond it a second copy of a resent
+// lateVersion is a version with the place of its event.
+type lateVersion struct {
+	index.Version
+	at eventlog.Position
+}
+
+// maxUnseen bounds the versions remembered while the index lags. Beyond it a second copy of a resent
 // object may be kept, which the index collapses.
 const maxUnseen = 100_000
 
-// remember notes a version that the index does not show yet. The caller holds id's lock.
-func (f *inFlight) remember(id identity, v index.Version) {
+// remember notes a version whose event is durable at the position, and forgets those that seen says
+// readers have. The caller holds id's lock.
+func (f *inFlight) remember(id identity, v index.Version, at eventlog.Position, seen func(eventlog.Position) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.unseen) < maxUnseen {
-		f.unseen[id] = append(f.unseen[id], v)
+	for len(f.queue) > 0 {
+		oldest := f.queue[0]
+		if late := f.unseen[oldest]; !seen(late[0].at) {
+			break
+		} else if len(late) > 1 {
+			f.unseen[oldest] = late[1:]
+		} else {
+			delete(f.unseen, oldest)
+		}
+		f.queue = f.queue[1:]
+	}
+	if len(f.queue) < maxUnseen {
+		f.unseen[id] = append(f.unseen[id], lateVersion{v, at})
+		f.queue = append(f.queue, id)
 	}
 }
 
-// recall returns the remembered versions that shown lacks, and forgets the others. The caller holds id's
-// lock.
-func (f *inFlight) recall(id identity, shown []index.Version) (late []index.Version, ok bool) {
+// recall returns the versions remembered of id. Ask before the index: what is forgotten in between, the
+// index shows.
+func (f *inFlight) recall(id identity) (versions []index.Version) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, v := range f.unseen[id] {
-		if !slices.ContainsFunc(shown, func(s index.Version) bool { return s.DatasetSHA256 == v.DatasetSHA256 }) {
-			late = append(late, v)
-		}
+		versions = append(versions, v.Version)
 	}
-	delete(f.unseen, id)
-	if len(late) > 0 {
-		f.unseen[id] = late
-	}
-	return late, len(late) > 0
+	return versions
 }
 
 // lock waits for id's turn, or for ctx to end.

@@ -46,13 +46,15 @@ type View interface {
 	Lookup(ctx context.Context, tenant, sopInstanceUID string) ([]index.Version, string, error)
 	// WaitApplied returns once readers can see the event at pos, or ctx ends.
 	WaitApplied(ctx context.Context, pos eventlog.Position) error
+	// Seen reports at no cost whether readers see the event at pos.
+	Seen(pos eventlog.Position) bool
 }
 
 // Config of an Intake. Zero fields take the defaults.
 type Config struct {
 	Node     string        // ce_source of events; default "/tributary"
 	MaxBytes int64         // largest object, bytes; default 8 GiB
-	Visible  time.Duration // how long an answer waits for the index; default 1 s, negative: not at all
+	Visible  time.Duration // how long an operator's decision waits for the index; default 1 s
 	Limits   part10.Limits // of the scanner; default part10.DefaultLimits
 
 	// SOPClass restricts what is stored; nil takes every storage class.
@@ -89,7 +91,7 @@ func New(cfg Config, blobs Blobs, log Log, view View) *Intake {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Intake{cfg: cfg, blobs: blobs, log: log, view: view, busy: inFlight{waiting: map[identity]chan struct{}{}, unseen: map[identity][]index.Version{}}}
+	return &Intake{cfg: cfg, blobs: blobs, log: log, view: view, busy: inFlight{waiting: map[identity]chan struct{}{}, unseen: map[identity][]lateVersion{}}}
 }
 
 // Admit reads one object to its end, keeps it, and returns its receipt once bytes and event are durable.
@@ -232,12 +234,13 @@ func (in *Intake) store(ctx context.Context, a Arrival, ad admission, rd reading
 	rec := receipt(ad.objectID, rd)
 	ev := in.instance(a, ad, rd)
 	kind := event.TypeInstanceStored
+	late := in.busy.recall(id)
 	versions, current, err := in.view.Lookup(ctx, a.Tenant, id.sopInstanceUID)
 	if err != nil {
 		// Without the index a second copy may be kept; refusing the device would be worse.
 		in.cfg.Logger.Warn("index cannot tell duplicates now", "error", err.Error())
 	}
-	if late, ok := in.busy.recall(id, versions); ok {
+	if len(late) > 0 {
 		versions, current = append(versions, late...), cmp.Or(current, late[0].ObjectID)
 	}
 	for _, v := range versions {
@@ -252,13 +255,11 @@ func (in *Intake) store(ctx context.Context, a Arrival, ad admission, rd reading
 	if err := in.describe(ctx, &ev, rd); err != nil {
 		return Receipt{}, err
 	}
-	applied, err := in.seal(ctx, w, &ev, kind)
+	at, err := in.seal(ctx, w, &ev, kind)
 	if err != nil {
 		return Receipt{}, err
 	}
-	if !applied {
-		in.busy.remember(id, index.Version{ObjectID: ev.ObjectID, DatasetSHA256: rd.dataset})
-	}
+	in.busy.remember(id, index.Version{ObjectID: ev.ObjectID, DatasetSHA256: rd.dataset}, at, in.view.Seen)
 	return rec, nil
 }
 
@@ -292,12 +293,11 @@ func (in *Intake) quarantine(ctx context.Context, a Arrival, ad admission, rd re
 	return rec, nil
 }
 
-// seal makes blob and event durable, in this order, and waits for the index within bounds; applied
-// tells whether readers see the event now.
-func (in *Intake) seal(ctx context.Context, w blob.Writer, ev *event.Instance, kind string) (applied bool, err error) {
+// seal makes blob and event durable, in this order, and returns the event's place.
+func (in *Intake) seal(ctx context.Context, w blob.Writer, ev *event.Instance, kind string) (eventlog.Position, error) {
 	info, err := w.Commit(ctx, metaOf(ev))
 	if err != nil {
-		return false, storeError("ingest.Admit", err)
+		return eventlog.Position{}, storeError("ingest.Admit", err)
 	}
 	ev.Blob.Key = info.Key
 	return in.announce(ctx, ev, kind)
@@ -305,31 +305,26 @@ func (in *Intake) seal(ctx context.Context, w blob.Writer, ev *event.Instance, k
 
 // announce appends the event of a durable blob. The sender may go away meanwhile: the blob is kept, so
 // the event must come, and ctx's end no longer counts.
-func (in *Intake) announce(ctx context.Context, ev *event.Instance, kind string) (applied bool, err error) {
+func (in *Intake) announce(ctx context.Context, ev *event.Instance, kind string) (at eventlog.Position, err error) {
 	env, err := event.NewInstance(kind, in.cfg.Node, in.cfg.Now(), ev)
 	if err != nil {
-		return false, fmt.Errorf("encode event: %w", err)
+		return at, fmt.Errorf("encode event: %w", err)
 	}
 	pos, err := in.log.Append(context.WithoutCancel(ctx), env)
 	if err != nil {
-		return false, &reject.Error{Code: reject.OutOfResources, Op: "ingest.Admit", Offset: -1, Err: fmt.Errorf("append event: %w", err)}
+		return at, &reject.Error{Code: reject.OutOfResources, Op: "ingest.Admit", Offset: -1, Err: fmt.Errorf("append event: %w", err)}
 	}
-	return in.waitVisible(ctx, pos), nil
+	return pos[0], nil
 }
 
-// waitVisible waits until readers see the last of pos, within bounds. A late index delays only when they
-// see it; what is durable is acknowledged all the same.
-func (in *Intake) waitVisible(ctx context.Context, pos []eventlog.Position) bool {
-	if in.cfg.Visible < 0 || len(pos) == 0 {
-		return false
-	}
+// waitVisible waits until readers see the last of pos, within bounds: an operator looks at the list that
+// the decision changes. Admission does not wait; readers do (docs/decisions/0005).
+func (in *Intake) waitVisible(ctx context.Context, pos []eventlog.Position) {
 	ctx, cancel := context.WithTimeout(ctx, in.cfg.Visible)
 	defer cancel()
 	if err := in.view.WaitApplied(ctx, pos[len(pos)-1]); err != nil {
-		in.cfg.Metrics.late()
-		return false
+		in.cfg.Logger.Warn("the index is late", "error", err.Error())
 	}
-	return true
 }
 
 // attach compresses doc and keeps it in a blob of its own where it is too long for the event.

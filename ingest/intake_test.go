@@ -144,6 +144,8 @@ func (w *world) Lookup(_ context.Context, tenant, sop string) (versions []index.
 	return versions, current, nil
 }
 
+func (w *world) Seen(eventlog.Position) bool { return true }
+
 func (w *world) WaitApplied(context.Context, eventlog.Position) error { return nil }
 
 type memWriter struct {

@@ -15,7 +15,6 @@ type Metrics struct {
 	bytes    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	size     prometheus.Histogram
-	unseen   prometheus.Counter
 	orphans  prometheus.Counter
 }
 
@@ -34,12 +33,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		size: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "tributary_ingest_object_size_bytes", Help: "Sizes of objects kept.",
 			Buckets: prometheus.ExponentialBuckets(1<<10, 4, 12)}),
-		unseen: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "tributary_ingest_index_late_total", Help: "Answers given before the index had caught up."}),
 		orphans: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tributary_ingest_adopted_total", Help: "Blobs without an event that were given one."}),
 	}
-	reg.MustRegister(m.objects, m.refused, m.bytes, m.duration, m.size, m.unseen, m.orphans)
+	reg.MustRegister(m.objects, m.refused, m.bytes, m.duration, m.size, m.orphans)
 	return m
 }
 
@@ -55,12 +52,6 @@ func (m *Metrics) admitted(door string, rec Receipt, err error, took time.Durati
 	m.bytes.WithLabelValues(door).Add(float64(rec.Bytes))
 	m.duration.WithLabelValues(door).Observe(took.Seconds())
 	m.size.Observe(float64(rec.Bytes))
-}
-
-func (m *Metrics) late() {
-	if m != nil {
-		m.unseen.Inc()
-	}
 }
 
 func (m *Metrics) adopted() {

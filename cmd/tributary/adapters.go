@@ -39,3 +39,5 @@ func (a attachments) ReadBlob(ctx context.Context, key string, most int64) ([]by
 	}
 	return data, nil
 }
+
+func (v view) Seen(pos eventlog.Position) bool { return v.stage.Seen(pos) }

@@ -15,6 +15,7 @@ import (
 	"github.com/tributary-dicom/tributary/ingest/storescp"
 	"github.com/tributary-dicom/tributary/ingest/stowrs"
 	"github.com/tributary-dicom/tributary/ingest/upload"
+	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/review/dicomweb"
 )
 
@@ -61,11 +62,11 @@ func (n *node) httpServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("POST /dicom-web/studies", stow)
 	mux.Handle("POST /dicom-web/studies/{study}", stow)
-	mux.Handle("/dicom-web/", readers)
+	mux.Handle("/dicom-web/", n.fresh(readers))
 	mux.Handle("/upload", plain)
 	mux.Handle("/upload/tus/", n.tus)
 	for _, path := range []string{"/quarantine", "/quarantine/", "/conflicts", "/conflicts/"} {
-		mux.Handle(path, operators)
+		mux.Handle(path, n.fresh(operators))
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
@@ -79,6 +80,24 @@ func (n *node) httpServer() *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 	}
+}
+
+// freshTimeout bounds how long a reader waits for the index to catch up with the log.
+const freshTimeout = time.Second
+
+// fresh makes readers see everything that a device was told is stored: a request waits until the index
+// has applied what the log held when it came. Mostly it has already (docs/decisions/0005).
+func (n *node) fresh(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if head := n.events.Head(event.TopicInstances); !n.indexer.Seen(head) {
+			ctx, cancel := context.WithTimeout(r.Context(), freshTimeout)
+			if err := n.indexer.WaitApplied(ctx, head); err != nil {
+				n.cfg.log.Warn("a reader is answered from an index that is late", "error", err.Error())
+			}
+			cancel()
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // readyTimeout bounds how long an engine may take to say that it is well.

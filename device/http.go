@@ -1,7 +1,6 @@
 package device
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -101,40 +100,57 @@ func (s *stower) Send(ctx context.Context, o Object) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	return stowOutcome(resp.Status, answer)
+	return stowOutcome(resp, answer)
 }
 
 func (s *stower) Close() error { return nil }
 
 // stowOutcome reads the answer to a request with one instance (PS3.18 §10.5.3).
-func stowOutcome(status string, answer []byte) (Outcome, error) {
+func stowOutcome(resp *http.Response, answer []byte) (Outcome, error) {
+	var refusal struct{ Status, Reason, Detail string }
+	if err := json.Unmarshal(answer, &refusal); err == nil && refusal.Status == Refused {
+		return Outcome{Status: Refused, Code: refusal.Reason, Detail: refusal.Detail}, nil
+	}
 	type attribute struct{ Value []json.RawMessage }
 	var doc map[string]attribute
-	if err := json.Unmarshal(bytes.TrimSpace(answer), &doc); err != nil {
-		return Outcome{}, fmt.Errorf("the node says %s without a STOW-RS answer", status)
+	if err := json.Unmarshal(answer, &doc); err != nil {
+		return Outcome{}, fmt.Errorf("the node says %s without a STOW-RS answer", resp.Status)
 	}
 	number := func(seq, tag string) (uint16, bool) {
 		for _, item := range doc[seq].Value {
-			var attrs map[string]struct{ Value []uint16 }
+			var attrs map[string]struct{ Value []json.RawMessage }
 			_ = json.Unmarshal(item, &attrs) // an item of another shape has no such number
-			if v := attrs[tag].Value; len(v) > 0 {
-				return v[0], true
+			var n uint16
+			if v := attrs[tag].Value; len(v) > 0 && json.Unmarshal(v[0], &n) == nil {
+				return n, true
 			}
 		}
 		return 0, false
 	}
-	if code, ok := number("00081198", "00081197"); ok {
-		return Outcome{Status: Refused, Code: fmt.Sprintf("%04X", code)}, nil
-	}
-	if code, ok := number("0008119A", "00081197"); ok {
-		return Outcome{Status: Refused, Code: fmt.Sprintf("%04X", code)}, nil
+	for _, seq := range []string{"00081198", "0008119A"} { // Failed SOP Sequence, Other Failures Sequence
+		code, ok := number(seq, "00081197")
+		if !ok {
+			continue
+		}
+		out := Outcome{Status: Refused, Code: fmt.Sprintf("%04X", code)}
+		if id, kept := quarantinedAs(resp.Header.Get("Warning")); kept {
+			out.Status, out.ID, out.Detail = Quarantined, id, "kept in quarantine"
+		}
+		return out, nil
 	}
 	if len(doc["00081199"].Value) == 0 {
-		return Outcome{}, fmt.Errorf("the node says %s and names no instance", status)
+		return Outcome{}, fmt.Errorf("the node says %s and names no instance", resp.Status)
 	}
 	out := Outcome{Status: Stored}
 	if code, ok := number("00081199", "00081196"); ok {
 		out.Code = fmt.Sprintf("%04X", code)
 	}
 	return out, nil
+}
+
+// quarantinedAs finds in a Warning header what the answer's data set cannot say: the instance failed to be
+// indexed, and is kept under this id.
+func quarantinedAs(warning string) (id string, ok bool) {
+	_, rest, ok := strings.Cut(warning, "kept in quarantine: ")
+	return strings.Trim(rest, `" `), ok
 }

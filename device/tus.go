@@ -23,9 +23,9 @@ const (
 func (s *tusSender) Close() error { return nil }
 
 func (s *tusSender) Send(ctx context.Context, o Object) (Outcome, error) {
-	where, err := s.create(ctx, o)
-	if err != nil {
-		return Outcome{}, err
+	where, refused, err := s.create(ctx, o)
+	if err != nil || where == "" {
+		return refused, err
 	}
 	offset := int64(0)
 	for try := 0; ; try++ {
@@ -47,27 +47,32 @@ func (s *tusSender) Send(ctx context.Context, o Object) (Outcome, error) {
 	}
 }
 
-func (s *tusSender) create(ctx context.Context, o Object) (string, error) {
+// create begins an upload and returns its address, or the node's refusal: an object without bytes is
+// whole, and judged, at once.
+func (s *tusSender) create(ctx context.Context, o Object) (where string, refused Outcome, err error) {
 	endpoint := s.Address + "/upload/tus/"
 	name := base64.StdEncoding.EncodeToString([]byte(filepath.Base(o.Name)))
-	resp, _, err := s.post(ctx, http.MethodPost, endpoint, http.Header{
+	resp, answer, err := s.post(ctx, http.MethodPost, endpoint, http.Header{
 		"Tus-Resumable": {"1.0.0"}, "Upload-Length": {strconv.FormatInt(o.Size, 10)}, "Upload-Metadata": {"filename " + name},
 	}, http.NoBody, 0)
 	if err != nil {
-		return "", err
+		return "", refused, err
 	}
 	if resp.StatusCode != http.StatusCreated {
-		return "", fmt.Errorf("create the upload: the node says %s", resp.Status)
+		if refused, err := receiptOutcome(resp.Status, answer); err == nil {
+			return "", refused, nil
+		}
+		return "", refused, fmt.Errorf("create the upload: the node says %s", resp.Status)
 	}
 	base, err := url.Parse(endpoint)
 	if err != nil {
-		return "", err
+		return "", refused, err
 	}
 	location, err := base.Parse(resp.Header.Get("Location"))
 	if err != nil {
-		return "", fmt.Errorf("create the upload: bad Location: %w", err)
+		return "", refused, fmt.Errorf("create the upload: bad Location: %w", err)
 	}
-	return location.String(), nil
+	return location.String(), refused, nil
 }
 
 func (s *tusSender) patch(ctx context.Context, where string, o Object, offset int64) (Outcome, error) {

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -37,7 +38,10 @@ func (in *Intake) AdoptOrphans(ctx context.Context, shelf Shelf, history History
 		}
 		return nil
 	})
-	if err != nil {
+	if errors.Is(err, blob.ErrCorrupt) {
+		// The rest was listed; one rotten record must not keep a node from starting.
+		in.cfg.Logger.Error("a blob is damaged", "error", err.Error())
+	} else if err != nil {
 		return 0, fmt.Errorf("list blobs: %w", err)
 	}
 	if len(orphans) == 0 {
@@ -55,7 +59,12 @@ func (in *Intake) AdoptOrphans(ctx context.Context, shelf Shelf, history History
 	}
 	adopted := 0
 	for _, info := range orphans {
-		if err := in.adopt(ctx, info); err != nil {
+		err := in.adopt(ctx, info)
+		if errors.Is(err, blob.ErrCorrupt) {
+			in.cfg.Logger.Error("a blob without an event is damaged and stays as it is", "blob", info.Key)
+			continue
+		}
+		if err != nil {
 			return adopted, fmt.Errorf("adopt %s: %w", info.Key, err)
 		}
 		adopted++

@@ -18,7 +18,7 @@ const maxAttachment = 128 << 20
 
 // Attachment is a compressed JSON document, inline or in a blob of its own (claim check).
 type Attachment struct {
-	Encoding string `json:"encoding"`           // "zstd"
+	Encoding string `json:"encoding"`           // "zstd", or "identity" for documents as they are
 	Bytes    int64  `json:"bytes"`              // uncompressed
 	Data     []byte `json:"data,omitempty"`     // base64 in JSON
 	BlobKey  string `json:"blob_key,omitempty"` // set when Data is not
@@ -35,23 +35,34 @@ var codec = sync.OnceValue(func() (c struct {
 	return c
 })
 
+// plainBytes is up to where a document is not worth compressing: the work takes longer than the bytes it
+// saves.
+const plainBytes = 512
+
 // Attach compresses doc. The result is inline whatever its size; the caller moves Data to a blob when
 // it is longer than MaxInline.
 func Attach(doc []byte) *Attachment {
+	if len(doc) <= plainBytes {
+		return &Attachment{Encoding: "identity", Bytes: int64(len(doc)), Data: doc}
+	}
 	return &Attachment{Encoding: "zstd", Bytes: int64(len(doc)), Data: codec().enc.EncodeAll(doc, nil)}
 }
 
 // Open decompresses data, which is Data or the bytes of the blob BlobKey.
 func (a *Attachment) Open(data []byte) ([]byte, error) {
-	if a.Encoding != "zstd" {
-		return nil, fmt.Errorf("attachment encoding %q is unknown to this version", a.Encoding)
-	}
 	if a.Bytes < 0 || a.Bytes > maxAttachment {
 		return nil, errors.New("attachment size out of bounds")
 	}
-	doc, err := codec().dec.DecodeAll(data, make([]byte, 0, a.Bytes))
-	if err != nil {
-		return nil, fmt.Errorf("decompress attachment: %w", err)
+	doc := data
+	switch a.Encoding {
+	case "identity":
+	case "zstd":
+		var err error
+		if doc, err = codec().dec.DecodeAll(data, make([]byte, 0, a.Bytes)); err != nil {
+			return nil, fmt.Errorf("decompress attachment: %w", err)
+		}
+	default:
+		return nil, fmt.Errorf("attachment encoding %q is unknown to this version", a.Encoding)
 	}
 	if int64(len(doc)) != a.Bytes {
 		return nil, fmt.Errorf("attachment has %d bytes, its record says %d", len(doc), a.Bytes)

@@ -142,6 +142,10 @@ func Open(ctx context.Context, path string, opt Options) (_ *Log, err error) {
 	if err := l.loadTopics(ctx); err != nil {
 		return nil, err
 	}
+	if err := pregrow(path+"-wal", l.opt.CheckpointBytes+pregrowSlack); err != nil {
+		// A full disk, say: appends are slower, or fail for themselves.
+		l.opt.Logger.Warn("the write-ahead log could not be grown ahead", slog.String("error", err.Error()))
+	}
 	l.background.Go(l.checkpointer)
 	return l, nil
 }

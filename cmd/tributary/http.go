@@ -89,7 +89,7 @@ const freshTimeout = time.Second
 // has applied what the log held when it came. Mostly it has already (docs/decisions/0005).
 func (n *node) fresh(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if head := n.events.Head(event.TopicInstances); !n.indexer.Seen(head) {
+		if head := n.events.Head(event.TopicInstances); head.Offset > 0 && !n.indexer.Seen(head) {
 			ctx, cancel := context.WithTimeout(r.Context(), freshTimeout)
 			if err := n.indexer.WaitApplied(ctx, head); err != nil {
 				n.cfg.log.Warn("a reader is answered from an index that is late", "error", err.Error())

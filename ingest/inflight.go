@@ -55,13 +55,15 @@ func (f *inFlight) remember(id identity, v index.Version, at eventlog.Position, 
 	}
 }
 
-// recall returns the versions remembered of id. Ask before the index: what is forgotten in between, the
-// index shows.
-func (f *inFlight) recall(id identity) (versions []index.Version) {
+// recall returns the versions of id that readers do not see yet. Ask before the index: what is seen by
+// then, the index shows, unless an operator has removed it since.
+func (f *inFlight) recall(id identity, seen func(eventlog.Position) bool) (versions []index.Version) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, v := range f.unseen[id] {
-		versions = append(versions, v.Version)
+		if !seen(v.at) {
+			versions = append(versions, v.Version)
+		}
 	}
 	return versions
 }

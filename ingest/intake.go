@@ -44,6 +44,9 @@ type Log interface {
 type View interface {
 	// Lookup returns the known data sets of a SOP Instance UID and the current one's object id.
 	Lookup(ctx context.Context, tenant, sopInstanceUID string) ([]index.Version, string, error)
+	// QuarantinedBytes returns the entry of the quarantine with these bytes (hex SHA-256 of the file), or
+	// index.ErrNotFound.
+	QuarantinedBytes(ctx context.Context, tenant, sha256 string) (index.Quarantined, error)
 	// WaitApplied returns once readers can see the event at pos, or ctx ends.
 	WaitApplied(ctx context.Context, pos eventlog.Position) error
 	// Seen reports at no cost whether readers see the event at pos.
@@ -234,7 +237,7 @@ func (in *Intake) store(ctx context.Context, a Arrival, ad admission, rd reading
 	rec := receipt(ad.objectID, rd)
 	ev := in.instance(a, ad, rd)
 	kind := event.TypeInstanceStored
-	late := in.busy.recall(id)
+	late := in.busy.recall(id, in.view.Seen)
 	versions, current, err := in.view.Lookup(ctx, a.Tenant, id.sopInstanceUID)
 	if err != nil {
 		// Without the index a second copy may be kept; refusing the device would be worse.
@@ -276,7 +279,8 @@ func (in *Intake) describe(ctx context.Context, ev *event.Instance, rd reading) 
 	return err
 }
 
-// quarantine keeps the bytes of an object that cannot be indexed, with the reason.
+// quarantine keeps the bytes of an object that cannot be indexed, with the reason, once: a device that
+// repeats itself all night must not fill the disk.
 func (in *Intake) quarantine(ctx context.Context, a Arrival, ad admission, rd reading, w blob.Writer) (Receipt, error) {
 	rec := receipt(ad.objectID, rd)
 	var why *reject.Error
@@ -285,11 +289,30 @@ func (in *Intake) quarantine(ctx context.Context, a Arrival, ad admission, rd re
 	if why.Err != nil {
 		rec.Detail = why.Err.Error()
 	}
+	id := identity{a.Tenant, "sha256:" + rd.file} // no UID has a colon
+	unlock, err := in.busy.lock(ctx, id)
+	if err != nil {
+		return Receipt{}, aborted(err)
+	}
+	defer unlock()
+	if late := in.busy.recall(id, in.view.Seen); len(late) > 0 {
+		rec.ID = late[0].ObjectID
+		return rec, nil
+	}
+	switch kept, err := in.view.QuarantinedBytes(ctx, a.Tenant, rd.file); {
+	case err == nil:
+		rec.ID = kept.ObjectID
+		return rec, nil
+	case !errors.Is(err, index.ErrNotFound):
+		in.cfg.Logger.Warn("index cannot tell duplicates now", "error", err.Error())
+	}
 	ev := in.instance(a, ad, rd)
 	ev.Reason, ev.ReasonDetail, ev.ReasonOffset = rec.Reason, rec.Detail, max(why.Offset, 0)
-	if _, err := in.seal(ctx, w, &ev, event.TypeInstanceQuarantined); err != nil {
+	at, err := in.seal(ctx, w, &ev, event.TypeInstanceQuarantined)
+	if err != nil {
 		return Receipt{}, err
 	}
+	in.busy.remember(id, index.Version{ObjectID: ev.ObjectID}, at, in.view.Seen)
 	return rec, nil
 }
 

@@ -144,6 +144,18 @@ func (w *world) Lookup(_ context.Context, tenant, sop string) (versions []index.
 	return versions, current, nil
 }
 
+func (w *world) QuarantinedBytes(_ context.Context, tenant, sum string) (index.Quarantined, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, env := range w.events {
+		in, err := event.Decode[event.Instance](env.Data)
+		if err == nil && env.Type == event.TypeInstanceQuarantined && in.Tenant == tenant && in.Blob.SHA256 == sum {
+			return index.Quarantined{ObjectID: in.ObjectID}, nil
+		}
+	}
+	return index.Quarantined{}, index.ErrNotFound
+}
+
 func (w *world) Seen(eventlog.Position) bool { return true }
 
 func (w *world) WaitApplied(context.Context, eventlog.Position) error { return nil }
@@ -336,6 +348,29 @@ func TestAnyFault(t *testing.T) {
 		if !reached {
 			break
 		}
+	}
+}
+
+// TestRepeatedBrokenObject sends the same cut file over and over, as a device does that was told to.
+func TestRepeatedBrokenObject(t *testing.T) {
+	w := newWorld()
+	in := New(Config{}, w, w, w)
+	whole := file("1.2.3.4.5", "A")
+	var first Receipt
+	for i := range 5 {
+		rec, err := in.Admit(t.Context(), Arrival{Body: bytes.NewReader(whole[:len(whole)-70])})
+		if err != nil || rec.Status != Quarantined {
+			t.Fatalf("%+v, %v", rec, err)
+		}
+		if i == 0 {
+			first = rec
+		}
+		if rec.ID != first.ID {
+			t.Errorf("time %d: entry %s, want %s", i, rec.ID, first.ID)
+		}
+	}
+	if len(w.blobs) != 1 || len(w.events) != 1 {
+		t.Errorf("%d blobs and %d events of one broken file", len(w.blobs), len(w.events))
 	}
 }
 

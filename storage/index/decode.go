@@ -63,7 +63,8 @@ func find(all []pair, keyword string) string {
 type quarantined struct {
 	tenant, eventID string
 	place
-	entry []byte
+	sha256 string
+	entry  []byte
 }
 
 // decision is a row of decisions.
@@ -179,7 +180,8 @@ func newQuarantined(body *event.Instance, eventID string) (*quarantined, error) 
 	if err != nil {
 		return nil, fmt.Errorf("encode entry: %w", err)
 	}
-	return &quarantined{body.Tenant, eventID, place{body.Origin.ReceivedAt.UnixMicro(), body.ObjectID}, entry}, nil
+	at := place{body.Origin.ReceivedAt.UnixMicro(), body.ObjectID}
+	return &quarantined{body.Tenant, eventID, at, body.Blob.SHA256, entry}, nil
 }
 
 // instant writes µs since 1970 by RFC 3339.

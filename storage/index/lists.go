@@ -66,6 +66,20 @@ func (db *DB) QuarantineEntry(ctx context.Context, tenant, id string) (Quarantin
 	return found[0], nil
 }
 
+// QuarantinedBytes returns the oldest entry of the quarantine whose file has this SHA-256 (hex), or
+// ErrNotFound.
+func (db *DB) QuarantinedBytes(ctx context.Context, tenant, sha256 string) (Quarantined, error) {
+	found, err := db.quarantined(ctx, `SELECT entry FROM quarantine WHERE tenant = $1 AND sha256 = $2
+		ORDER BY received, object_id LIMIT 1`, tenant, sha256)
+	if err != nil {
+		return Quarantined{}, err
+	}
+	if len(found) == 0 {
+		return Quarantined{}, ErrNotFound
+	}
+	return found[0], nil
+}
+
 func (db *DB) quarantined(ctx context.Context, text string, args ...any) ([]Quarantined, error) {
 	rows, err := db.plans.query(ctx, text, args...)
 	if err != nil {

@@ -253,10 +253,10 @@ func (b *batch) quarantine(q *quarantined) error {
 	if err != nil || resolved {
 		return err
 	}
-	err = b.exec(`INSERT INTO quarantine (tenant, object_id, event_id, received, entry) VALUES ($1, $2, $3, $4, $5)
+	err = b.exec(`INSERT INTO quarantine (tenant, object_id, event_id, received, sha256, entry) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (tenant, object_id) DO UPDATE SET event_id = excluded.event_id, received = excluded.received,
-			entry = excluded.entry WHERE excluded.event_id < quarantine.event_id`,
-		q.tenant, q.object, q.eventID, q.received, q.entry)
+			sha256 = excluded.sha256, entry = excluded.entry WHERE excluded.event_id < quarantine.event_id`,
+		q.tenant, q.object, q.eventID, q.received, q.sha256, q.entry)
 	if err != nil {
 		return fmt.Errorf("write quarantine: %w", err)
 	}

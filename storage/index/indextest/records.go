@@ -114,6 +114,7 @@ func (p *Tape) Quarantined(object string, received time.Time) eventlog.Record {
 	body := Instance{Object: object, Received: received}.Body()
 	body.IDs = event.IDs{StudyInstanceUID: "1.2.3"}
 	body.Reason, body.ReasonDetail, body.ReasonOffset = "truncated", "ends inside an element", 512
+	body.Blob.SHA256 = fmt.Sprintf("%x", sha256.Sum256([]byte(object)))
 	return p.Event(event.TypeInstanceQuarantined, body)
 }
 

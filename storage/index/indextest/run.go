@@ -22,6 +22,7 @@ type Index interface {
 	Lookup(ctx context.Context, tenant, sopInstanceUID string) ([]index.Version, string, error)
 	Quarantine(ctx context.Context, tenant string, limit, offset int) ([]index.Quarantined, error)
 	QuarantineEntry(ctx context.Context, tenant, id string) (index.Quarantined, error)
+	QuarantinedBytes(ctx context.Context, tenant, sha256 string) (index.Quarantined, error)
 	Conflicts(ctx context.Context, tenant string, limit, offset int) ([]index.Conflict, error)
 	Stats(ctx context.Context) (index.Stats, error)
 	Ready(ctx context.Context) error

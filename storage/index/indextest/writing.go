@@ -256,12 +256,21 @@ func quarantine(t *testing.T, x Index) {
 	if _, err := x.QuarantineEntry(ctx, "other", "02"); !errors.Is(err, index.ErrNotFound) {
 		t.Errorf("another tenant's entry: %v", err)
 	}
+	if twin, err := x.QuarantinedBytes(ctx, "clinic", q.SHA256); err != nil || twin.ObjectID != "02" {
+		t.Errorf("entry by its bytes: %+v, %v", twin, err)
+	}
+	if _, err := x.QuarantinedBytes(ctx, "other", q.SHA256); !errors.Is(err, index.ErrNotFound) {
+		t.Errorf("another tenant's entry by its bytes: %v", err)
+	}
 	apply(t, x,
 		tape.Resolved(event.TypeQuarantineResolved, "02", "removed", Epoch),
 		tape.Resolved(event.TypeQuarantineResolved, "01", "retried", Epoch),
 		tape.Resolved(event.TypeQuarantineResolved, "05", "removed", Epoch), // before its object
 		tape.Quarantined("05", Epoch))
 	same(t, "after decisions", ids(10, 0), []string{"03", "00"})
+	if _, err := x.QuarantinedBytes(ctx, "clinic", q.SHA256); !errors.Is(err, index.ErrNotFound) {
+		t.Errorf("a removed entry by its bytes: %v", err)
+	}
 	apply(t, x, tape.Again(tape.Records[:4])...)
 	same(t, "after the events came again", ids(10, 0), []string{"03", "00"})
 	if len(search(t, x, index.Query{})) != 0 {

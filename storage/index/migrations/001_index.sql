@@ -136,10 +136,12 @@ CREATE TABLE quarantine (
 	object_id {text}  NOT NULL,
 	event_id  {text}  NOT NULL,
 	received  BIGINT  NOT NULL,
+	sha256    {text}  NOT NULL, -- of the file, to recognise a second copy
 	entry     {bytes} NOT NULL, -- JSON of Quarantined
 	PRIMARY KEY (tenant, object_id)
 );
 CREATE INDEX quarantine_newest ON quarantine (tenant, received, object_id);
+CREATE INDEX quarantine_bytes ON quarantine (tenant, sha256);
 CREATE INDEX quarantine_object ON quarantine (object_id);
 
 CREATE TABLE offsets (

@@ -27,7 +27,7 @@ func newStorer(t Target, objects []Object) *storer {
 	s := &storer{Target: t}
 	known := map[pair]bool{}
 	for _, o := range objects {
-		if p := (pair{o.SOPClassUID, o.TransferSyntaxUID}); o.DICOM() && !known[p] {
+		if p := (pair{o.SOPClassUID, o.TransferSyntaxUID}); o.DICOM() && !known[p] && dimse.ValidUID(p.abstract) && dimse.ValidUID(p.transfer) {
 			known[p] = true
 			s.pairs = append(s.pairs, p)
 		}
@@ -45,6 +45,9 @@ func (s *storer) Close() error {
 func (s *storer) Send(ctx context.Context, o Object) (Outcome, error) {
 	if !o.DICOM() {
 		return Outcome{}, fmt.Errorf("%s has no DICOM header; send it with --to http://… --via upload", o.Name)
+	}
+	if !dimse.ValidUID(o.SOPInstanceUID) || !dimse.ValidUID(o.SOPClassUID) || !dimse.ValidUID(o.TransferSyntaxUID) {
+		return Outcome{}, fmt.Errorf("%s has a malformed UID, which no C-STORE can carry; send it with --to http://… --via upload", o.Name)
 	}
 	p := pair{o.SOPClassUID, o.TransferSyntaxUID}
 	if err := s.associate(ctx, p); err != nil {

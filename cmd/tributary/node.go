@@ -116,7 +116,8 @@ func (cfg nodeConfig) sopClass() func(string) bool {
 func (n *node) serve(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, n.close()) }()
 
-	// Stages outlive the doors: an object in flight at the end is still indexed.
+	// Stages outlive the doors, so that what is in flight at the end is mostly indexed too; the rest is at
+	// the next start.
 	stages, stopStages := context.WithCancel(context.WithoutCancel(ctx))
 	staging, stages := errgroup.WithContext(stages)
 	staging.Go(func() error { return n.indexer.Run(stages) })
@@ -127,30 +128,34 @@ func (n *node) serve(ctx context.Context) (err error) {
 		}
 	}()
 
-	if err := n.recover(ctx); err != nil {
+	// running ends by signal, by a stage that failed, or when the doors are closed.
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(stages, stop)()
+	if err := n.recover(running); err != nil {
+		if running.Err() != nil {
+			return nil // asked to end, or the stage tells why
+		}
 		return err
 	}
 	server := n.httpServer()
-	doors, failed := errgroup.WithContext(ctx)
+	doors, running := errgroup.WithContext(running)
 	doors.Go(func() error { return ignore(server.Serve(n.httpListener), http.ErrServerClosed) })
 	doors.Go(func() error {
 		return ignore(n.dicom.Serve(context.WithoutCancel(ctx), n.dicomListener), dimse.ErrServerClosed)
 	})
-	doors.Go(func() error { return n.janitor(failed) })
+	doors.Go(func() error { return n.janitor(running) })
 	if n.cfg.Pprof != "" {
-		doors.Go(func() error { return servePprof(failed, n.cfg.Pprof) })
+		doors.Go(func() error { return servePprof(running, n.cfg.Pprof) })
 	}
-	doors.Go(func() error { return ignore(n.tus.Run(failed), context.Canceled) })
+	doors.Go(func() error { return ignore(n.tus.Run(running), context.Canceled) })
 	n.cfg.log.Info("ready", "http", n.httpListener.Addr().String(), "dicom", n.dicomListener.Addr().String(), "aet", n.cfg.AET)
-	doors.Go(func() error { // the end: by signal, or because a door or stage failed
-		select {
-		case <-failed.Done():
-		case <-stages.Done():
-		}
+	doors.Go(func() error {
+		<-running.Done()
 		n.cfg.log.Info("draining", "for_at_most", n.cfg.Drain.String())
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.cfg.Drain)
 		defer cancel()
-		drain, _ := errgroup.WithContext(limit)
+		var drain errgroup.Group
 		drain.Go(func() error { return server.Shutdown(limit) })
 		drain.Go(func() error { return n.dicom.Shutdown(limit) })
 		if err := drain.Wait(); err != nil {

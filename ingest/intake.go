@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/tributary-dicom/tributary/parsers/part10"
@@ -138,6 +139,9 @@ func (in *Intake) admit(ctx context.Context, a Arrival, ad admission) (Receipt, 
 	if a.Origin.ReceivedAt.IsZero() {
 		a.Origin.ReceivedAt = ad.received
 	}
+	if a.MaxBytes == 0 || a.MaxBytes > in.cfg.MaxBytes {
+		a.MaxBytes = in.cfg.MaxBytes
+	}
 	w, err := in.blobs.Create(ctx)
 	if err != nil {
 		return Receipt{}, storeError("ingest.Admit", err)
@@ -163,13 +167,9 @@ func (in *Intake) admit(ctx context.Context, a Arrival, ad admission) (Receipt, 
 	return in.store(ctx, a, ad, rd, w)
 }
 
-// read makes the one pass: sniff, scan, hash, write.
+// read makes the one pass over at most a.MaxBytes: sniff, scan, hash, write.
 func (in *Intake) read(a Arrival, w io.Writer) (reading, error) {
-	limit := a.MaxBytes
-	if limit == 0 || limit > in.cfg.MaxBytes {
-		limit = in.cfg.MaxBytes
-	}
-	t := newTee(a.Body, w, limit)
+	t := newTee(a.Body, w, a.MaxBytes)
 	defer t.release()
 	head, err := t.head(sniff.HeadBytes)
 	if err != nil {
@@ -246,13 +246,18 @@ func (in *Intake) store(ctx context.Context, a Arrival, ad admission, rd reading
 	if len(late) > 0 {
 		versions, current = append(versions, late...), cmp.Or(current, late[0].ObjectID)
 	}
-	for _, v := range versions {
-		if v.DatasetSHA256 == rd.dataset {
-			rec.ID, rec.Status = v.ObjectID, Duplicate
-			return rec, nil
+	same := slices.IndexFunc(versions, func(v index.Version) bool { return v.DatasetSHA256 == rd.dataset })
+	switch {
+	case same >= 0 && in.intact(ctx, versions[same].BlobKey):
+		rec.ID, rec.Status = versions[same].ObjectID, Duplicate
+		return rec, nil
+	case same >= 0:
+		// The sender may be the only one that still has these bytes: they take the place of those lost.
+		rec.ID, ev.ObjectID = versions[same].ObjectID, versions[same].ObjectID
+		if at, err := time.Parse(time.RFC3339Nano, versions[same].ReceivedAt); err == nil {
+			ev.Origin.ReceivedAt = at
 		}
-	}
-	if len(versions) > 0 {
+	case len(versions) > 0:
 		rec.Status, ev.ConflictOf, kind = Conflict, current, event.TypeInstanceConflict
 	}
 	if err := in.describe(ctx, &ev, rd); err != nil {
@@ -262,8 +267,25 @@ func (in *Intake) store(ctx context.Context, a Arrival, ad admission, rd reading
 	if err != nil {
 		return Receipt{}, err
 	}
-	in.busy.remember(id, index.Version{ObjectID: ev.ObjectID, DatasetSHA256: rd.dataset}, at, in.view.Seen)
+	in.busy.remember(id, index.Version{
+		ObjectID: ev.ObjectID, DatasetSHA256: rd.dataset, BlobKey: ev.Blob.Key,
+		ReceivedAt: ev.Origin.ReceivedAt.UTC().Format(time.RFC3339Nano),
+	}, at, in.view.Seen)
 	return rec, nil
+}
+
+// intact reads a kept blob to its end, where the store compares checksums. Before a sender hears that its
+// object is here already, it is: disks rot, and folders lose files.
+func (in *Intake) intact(ctx context.Context, key string) bool {
+	body, err := in.blobs.Open(ctx, key, 0, -1)
+	if err == nil {
+		_, err = io.Copy(io.Discard, body)
+		err = errors.Join(err, body.Close())
+	}
+	if err != nil {
+		in.cfg.Logger.Error("a kept object cannot be read; the copy that came replaces it", "blob", key, "error", err.Error())
+	}
+	return err == nil
 }
 
 // describe attaches header and layout to an event.
@@ -300,6 +322,7 @@ func (in *Intake) quarantine(ctx context.Context, a Arrival, ad admission, rd re
 		return rec, nil
 	}
 	switch kept, err := in.view.QuarantinedBytes(ctx, a.Tenant, rd.file); {
+	case err == nil && !in.intact(ctx, kept.BlobKey): // another entry, with bytes that can be retried
 	case err == nil:
 		rec.ID = kept.ObjectID
 		return rec, nil

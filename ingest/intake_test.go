@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -136,7 +137,15 @@ func (w *world) Lookup(_ context.Context, tenant, sop string) (versions []index.
 		if err != nil || in.Tenant != tenant || in.IDs.SOPInstanceUID != sop || env.Type == event.TypeInstanceQuarantined {
 			continue
 		}
-		versions = append(versions, index.Version{ObjectID: in.ObjectID, DatasetSHA256: in.Blob.DatasetSHA256})
+		v := index.Version{
+			ObjectID: in.ObjectID, DatasetSHA256: in.Blob.DatasetSHA256, BlobKey: in.Blob.Key,
+			ReceivedAt: in.Origin.ReceivedAt.Format(time.RFC3339Nano),
+		}
+		if i := slices.IndexFunc(versions, func(v index.Version) bool { return v.ObjectID == in.ObjectID }); i >= 0 {
+			versions[i] = v // the latest event of an object tells where its bytes are
+		} else {
+			versions = append(versions, v)
+		}
 	}
 	if len(versions) > 0 {
 		current = versions[0].ObjectID
@@ -150,7 +159,7 @@ func (w *world) QuarantinedBytes(_ context.Context, tenant, sum string) (index.Q
 	for _, env := range w.events {
 		in, err := event.Decode[event.Instance](env.Data)
 		if err == nil && env.Type == event.TypeInstanceQuarantined && in.Tenant == tenant && in.Blob.SHA256 == sum {
-			return index.Quarantined{ObjectID: in.ObjectID}, nil
+			return index.Quarantined{ObjectID: in.ObjectID, BlobKey: in.Blob.Key}, nil
 		}
 	}
 	return index.Quarantined{}, index.ErrNotFound
@@ -281,6 +290,57 @@ func TestAdmitTellsDuplicatesFromConflicts(t *testing.T) {
 	if ev.ConflictOf != first.ID || w.events[1].Type != event.TypeInstanceConflict {
 		t.Errorf("conflict of %q, type %s", ev.ConflictOf, w.events[1].Type)
 	}
+}
+
+// TestDamagedCopyIsNoDuplicate loses and damages what was kept: the object that comes again must be kept
+// again, as the same one, instead of being recognised and dropped.
+func TestDamagedCopyIsNoDuplicate(t *testing.T) {
+	w := newWorld()
+	admit := func(b []byte) Receipt {
+		t.Helper()
+		rec, err := New(Config{}, rotten{w}, w, w).Admit(t.Context(), Arrival{Body: bytes.NewReader(b)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rec
+	}
+	whole := file("1.2.3.4.5", "A")
+	broken := whole[:len(whole)-70]
+	first, kept := admit(whole), admit(broken)
+	key := func(i int) string {
+		ev, err := event.Decode[event.Instance](w.events[i].Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ev.Blob.Key
+	}
+	w.blobs[key(0)] = nil // rotten
+	delete(w.blobs, key(1))
+	again := admit(whole)
+	if again.Status != Stored || again.ID != first.ID || !bytes.Equal(w.blobs[key(2)], whole) {
+		t.Errorf("the copy that came again: %+v, want it kept as %s", again, first.ID)
+	}
+	was, _ := event.Decode[event.Instance](w.events[0].Data)
+	is, _ := event.Decode[event.Instance](w.events[2].Data)
+	if !is.Origin.ReceivedAt.Equal(was.Origin.ReceivedAt) {
+		t.Errorf("received %v, want the object's own %v: the choice among versions depends on it", is.Origin.ReceivedAt, was.Origin.ReceivedAt)
+	}
+	if dup := admit(whole); dup.Status != Duplicate || dup.ID != first.ID || len(w.events) != 3 {
+		t.Errorf("after the repair: %+v and %d events, want a duplicate", dup, len(w.events))
+	}
+	if rec := admit(broken); rec.Status != Quarantined || rec.ID == kept.ID || !bytes.Equal(w.blobs[key(3)], broken) {
+		t.Errorf("a quarantined copy that came again: %+v, want it kept anew", rec)
+	}
+}
+
+// rotten says of an empty blob that it is damaged, as stores with checksums do.
+type rotten struct{ *world }
+
+func (r rotten) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+	if b, ok := r.blobs[key]; ok && len(b) == 0 {
+		return io.NopCloser(iotest.ErrReader(blob.ErrCorrupt)), nil
+	}
+	return r.world.Open(ctx, key, off, n)
 }
 
 func TestAdmitVerdicts(t *testing.T) {

@@ -56,9 +56,9 @@ func (b *batch) collide(in *instance) error {
 		if _, err := b.enter(in, in.datasetSHA256); err != nil {
 			return err
 		}
-	case in.before(same.place) || in.place == same.place && in.eventID < same.eventID:
-		// The earlier copy stands for the data set. It leaves its series first: its record may
-		// describe it differently.
+	case in.before(same.place) || in.place == same.place && in.eventID > same.eventID:
+		// The earlier copy stands for the data set, and of an object its latest event: its bytes may have
+		// been replaced. It leaves its series first: its record may describe it differently.
 		if err := b.demote(*same); err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (b *batch) collide(in *instance) error {
 			return fmt.Errorf("rewrite documents: %w", err)
 		}
 	case !others:
-		return nil // this event again, or a later one of the same object
+		return nil // this event again, or an earlier one of the same object
 	}
 	return b.settle(k)
 }

@@ -24,6 +24,7 @@ type Instance struct {
 	Received                  time.Time
 	Attributes                map[string]string
 	Header, Layout            string // JSON
+	Key                       string // of the blob
 }
 
 // Tape makes records with growing offsets and event ids, as one partition of a log.
@@ -84,6 +85,9 @@ func (in Instance) Body() event.Instance {
 			SeriesInstanceUID: in.Series, SOPInstanceUID: in.SOP, SOPClassUID: in.Class,
 		},
 		Attributes: a, ScannerVersion: 1,
+	}
+	if in.Key != "" {
+		body.Blob.Key = in.Key
 	}
 	if in.Header != "" {
 		body.Header = event.Attach([]byte(in.Header))

@@ -49,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T, blobs index.Attachments) Index) {
 		{"records that cannot be applied", poison},
 		{"versions of an instance", versions},
 		{"a version of another study", movedVersion},
+		{"an object whose bytes were replaced", replacedBytes},
 		{"quarantine", quarantine},
 		{"tenants don't meet", tenants},
 		{"a cancelled context", cancelled},

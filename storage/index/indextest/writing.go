@@ -201,6 +201,30 @@ func versions(t *testing.T, x Index) {
 	}
 }
 
+// replacedBytes checks that of an object its latest event counts, however late an earlier one comes.
+func replacedBytes(t *testing.T, x Index) {
+	tape := NewTape(t)
+	was, is := tape.Stored(Instance{SOP: "7", Object: "01"}), tape.Stored(Instance{SOP: "7", Object: "01", Key: "blobs/new"})
+	key := func() string {
+		t.Helper()
+		versions, current, err := x.Lookup(t.Context(), "clinic", "7")
+		if err != nil || len(versions) != 1 || current != "01" {
+			t.Fatalf("%+v, current %q, %v", versions, current, err)
+		}
+		return versions[0].BlobKey
+	}
+	apply(t, x, was)
+	if got := key(); got != "blobs/01" {
+		t.Errorf("bytes in %s", got)
+	}
+	apply(t, x, is)
+	apply(t, x, tape.Again([]eventlog.Record{was})...)
+	if got := key(); got != "blobs/new" {
+		t.Errorf("bytes in %s, want blobs/new", got)
+	}
+	same(t, "instances", column(search(t, x, index.Query{}), "NumberOfStudyRelatedInstances"), []string{"1"})
+}
+
 func movedVersion(t *testing.T, x Index) {
 	tape := NewTape(t)
 	a := Instance{Study: "1.1", Series: "1.1.1", SOP: "7", Object: "01", Bytes: "a", Attributes: map[string]string{"Modality": "US"}}

@@ -27,54 +27,95 @@ type History interface {
 // its blob, so a little is enough, and clocks of one node do not jump far.
 const adoptSlack = 10 * time.Minute
 
+// adoptBatch bounds how many blobs are compared with the log at once. Their keys take some 40 MiB; fewer
+// would read a long log back more often.
+const adoptBatch = 256 << 10
+
 // AdoptOrphans gives an event to every object blob created between since and until that has none: what a
 // crash left between sealing the blob and appending the event. The sender heard no success, so most come
-// again; the index keeps one. Nothing is ever deleted here. It returns how many it adopted.
+// again; the index keeps one. Nothing is ever deleted here. It returns how many it adopted; an error when
+// some could not be, which does not keep it from adopting the others.
 func (in *Intake) AdoptOrphans(ctx context.Context, shelf Shelf, history History, since, until time.Time) (int, error) {
-	orphans := map[string]blob.Info{}
+	l := lookout{in: in, history: history, unknown: map[string]bool{}}
 	err := shelf.List(ctx, since, func(info blob.Info) error {
-		if info.Meta[metaKind] == kindObject && info.Created.Before(until) {
-			orphans[info.Key] = info
+		if info.Meta[metaKind] != kindObject || !info.Created.Before(until) {
+			return nil
 		}
-		return nil
+		if len(l.unknown) == 0 || info.Created.Before(l.oldest) {
+			l.oldest = info.Created
+		}
+		if l.unknown[info.Key] = true; len(l.unknown) < adoptBatch {
+			return nil
+		}
+		return l.settle(ctx)
 	})
 	if errors.Is(err, blob.ErrCorrupt) {
 		// The rest was listed; one rotten record must not keep a node from starting.
 		in.cfg.Logger.Error("a blob is damaged", "error", err.Error())
 	} else if err != nil {
-		return 0, fmt.Errorf("list blobs: %w", err)
+		return l.adopted, fmt.Errorf("list blobs: %w", err)
 	}
-	if len(orphans) == 0 {
-		return 0, nil
+	if err := l.settle(ctx); err != nil {
+		return l.adopted, err
 	}
-	err = history.Since(ctx, since.Add(-adoptSlack), func(env event.Envelope) error {
-		key, err := event.BlobKey(env)
-		if err == nil {
-			delete(orphans, key)
+	if l.failed > 0 {
+		return l.adopted, fmt.Errorf("%d blobs without an event could not be adopted, the first: %w", l.failed, l.first)
+	}
+	return l.adopted, nil
+}
+
+// lookout is one look for orphans.
+type lookout struct {
+	in      *Intake
+	history History
+
+	unknown map[string]bool // keys of blobs that may have no event
+	oldest  time.Time       // when the first of them was made
+
+	adopted, failed int
+	first           error // of those that failed
+}
+
+// settle adopts those of the unknown blobs that have no event. Its error ends the look.
+func (l *lookout) settle(ctx context.Context) error {
+	if len(l.unknown) == 0 {
+		return nil
+	}
+	err := l.history.Since(ctx, l.oldest.Add(-adoptSlack), func(env event.Envelope) error {
+		if key, err := event.BlobKey(env); err == nil {
+			delete(l.unknown, key)
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, fmt.Errorf("read the log back: %w", err)
+		return fmt.Errorf("read the log back: %w", err)
 	}
-	adopted := 0
-	for _, info := range orphans {
-		err := in.adopt(ctx, info)
-		if errors.Is(err, blob.ErrCorrupt) {
-			in.cfg.Logger.Error("a blob without an event is damaged and stays as it is", "blob", info.Key)
-			continue
+	for key := range l.unknown {
+		err := l.in.adopt(ctx, key)
+		switch {
+		case err == nil:
+			l.adopted++
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, blob.ErrCorrupt):
+			l.in.cfg.Logger.Error("a blob without an event is damaged and stays as it is", "blob", key)
+		default:
+			if l.failed++; l.first == nil {
+				l.first = fmt.Errorf("adopt %s: %w", key, err)
+			}
 		}
-		if err != nil {
-			return adopted, fmt.Errorf("adopt %s: %w", info.Key, err)
-		}
-		adopted++
 	}
-	return adopted, nil
+	clear(l.unknown)
+	return nil
 }
 
 // adopt reads a blob as if it came again and appends the event it should have had.
-func (in *Intake) adopt(ctx context.Context, info blob.Info) error {
-	body, err := in.blobs.Open(ctx, info.Key, 0, -1)
+func (in *Intake) adopt(ctx context.Context, key string) error {
+	info, err := in.blobs.Stat(ctx, key)
+	if err != nil {
+		return err
+	}
+	body, err := in.blobs.Open(ctx, key, 0, -1)
 	if err != nil {
 		return err
 	}
@@ -87,17 +128,15 @@ func (in *Intake) adopt(ctx context.Context, info blob.Info) error {
 	}
 	rd.verdict = in.judge(a, rd)
 	ev := in.instance(a, ad, rd)
-	ev.Adopted, ev.Blob.Key = true, info.Key
+	ev.Adopted, ev.Blob.Key = true, key
 	if rd.verdict != nil {
 		// Even a refusal keeps the bytes here: they lie in the store, and somebody may miss them.
 		ev.Reason, ev.ReasonDetail = string(reject.CodeOf(rd.verdict)), "found after a crash; "+rd.verdict.Error()
 		_, err = in.announce(ctx, &ev, event.TypeInstanceQuarantined)
-		return err
+	} else if err = in.describe(ctx, &ev, rd); err == nil {
+		_, err = in.announce(ctx, &ev, event.TypeInstanceStored)
 	}
-	if err := in.describe(ctx, &ev, rd); err != nil {
-		return err
-	}
-	if _, err = in.announce(ctx, &ev, event.TypeInstanceStored); err == nil {
+	if err == nil {
 		in.cfg.Metrics.adopted()
 	}
 	return err

@@ -183,7 +183,11 @@ func (n *node) recover(ctx context.Context) error {
 		}
 	}
 	if err := n.adopt(ctx, time.Now()); err != nil {
-		return err
+		if ctx.Err() != nil {
+			return err
+		}
+		// A full disk, say. The doors say so themselves, and readers can read; the janitor tries again.
+		n.cfg.log.Error("orphans wait for the next round", "error", err.Error())
 	}
 	if err := n.tus.Recover(ctx); err != nil {
 		return fmt.Errorf("finish resumable uploads: %w", err)
@@ -221,7 +225,12 @@ func (n *node) adopt(ctx context.Context, until time.Time) error {
 		// An unreadable mark means looking at everything, which is slow and right.
 		since, _ = time.Parse(time.RFC3339Nano, strings.TrimSpace(string(text)))
 	}
-	if !since.IsZero() {
+	switch {
+	case since.After(until): // the clock went back, and blobs were made before the mark since
+		since = time.Time{}
+	case n.events.Head(event.TopicInstances).Offset == 0: // the log is new, or was lost
+		since = time.Time{}
+	case !since.IsZero():
 		since = since.Add(-orphanGrace)
 	}
 	adopted, err := n.intake.AdoptOrphans(ctx, n.blobs, n.events, since, until)

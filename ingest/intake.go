@@ -142,9 +142,6 @@ func (in *Intake) admit(ctx context.Context, a Arrival, ad admission) (Receipt, 
 	if a.MaxBytes == 0 || a.MaxBytes > in.cfg.MaxBytes {
 		a.MaxBytes = in.cfg.MaxBytes
 	}
-	if a.MaxBytes == 0 || a.MaxBytes > in.cfg.MaxBytes {
-		a.MaxBytes = in.cfg.MaxBytes
-	}
 	w, err := in.blobs.Create(ctx)
 	if err != nil {
 		return Receipt{}, storeError("ingest.Admit", err)

@@ -311,7 +311,7 @@ func (in *Intake) quarantine(ctx context.Context, a Arrival, ad admission, rd re
 	if why.Err != nil {
 		rec.Detail = why.Err.Error()
 	}
-	id := identity{a.Tenant, "sha256:" + rd.file} // no UID has a colon
+	id := quarantined(a.Tenant, rd.file)
 	unlock, err := in.busy.lock(ctx, id)
 	if err != nil {
 		return Receipt{}, aborted(err)

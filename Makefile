@@ -6,7 +6,7 @@ TOOLS := $(CURDIR)/.cache/bin
 FUZZTIME ?= 10s
 KILLS ?= 300
 
-.PHONY: help build test unit lint vet fuzz crash memory bench bench-quick generate-check clean
+.PHONY: help build test unit lint vet fuzz crash memory bench bench-quick bench-memory generate-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -41,7 +41,13 @@ crash: ## kill a loaded server KILLS (300) times and check that nothing acknowle
 	$(GO) test -count=1 -timeout 4h -run '^TestCrash$$' ./e2e -args -kills $(KILLS)
 
 bench: build ## throughput, memory and queries beside the limits, DCMTK and Orthanc where installed
-	./bench/run.sh
+	./bench/run.sh -tributary ./tributary -json bench/out/bench.json $(BENCHFLAGS)
+
+bench-quick: build ## the same with a tenth of the objects, in about a minute
+	./bench/run.sh -tributary ./tributary -quick $(BENCHFLAGS)
+
+bench-memory: build ## fail when a 2 GiB instance takes the node more memory than its goal
+	./bench/run.sh -tributary ./tributary -only W3 -systems tributary,null -check $(BENCHFLAGS)
 
 generate-check: ## generated files are those that their generators make
 	$(GO) generate ./... && git diff --exit-code

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tributary-dicom/tributary/fixtures"
+)
+
+// crowd is how many clients work at once where it is more than one.
+const crowd = 4
+
+// stowBatch is how many instances a STOW-RS request of W1 has.
+const stowBatch = 10
+
+// push sends count objects of a set through a door with some clients, and returns their salt and how many
+// arrived. A server without the door has no such line.
+func (b *bench) push(ctx context.Context, srv *server, workload string, d door, clients int, s *set, count, per int, u unit) (salt uint64, arrived int) {
+	if !srv.serves(d) || ctx.Err() != nil {
+		return 0, 0
+	}
+	p := push{s, b.nextSalt(), per}
+	line := fmt.Sprintf("%s, %d client%s", d, clients, plural(clients))
+	if per > 1 {
+		line = fmt.Sprintf("%s %d a request, %d client%s", d, per, clients, plural(clients))
+	}
+	l := b.measure(srv, workload, line, u, per, func() (load, error) {
+		return drive(ctx, clients, count/per, b.slice, func(ctx context.Context) (client, error) { return srv.enter(ctx, d, p) })
+	})
+	return p.salt, l.ops * per
+}
+
+// get measures reads.
+func (b *bench) get(ctx context.Context, srv *server, workload, line string, clients, count int, u unit, r reading) {
+	if srv.http == "" || ctx.Err() != nil {
+		return
+	}
+	b.measure(srv, workload, line, u, 1, func() (load, error) { return drive(ctx, clients, count, b.slice, srv.read(r)) })
+}
+
+func plural(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
+}
+
+func (b *bench) prepareW1() (err error) {
+	if b.w1 == nil { // 320 × 320 bytes are 100 KiB
+		b.w1, err = stills(1, b.scaled(200), 10, 320)
+	}
+	return err
+}
+
+// runW1: many small ultrasound pictures through every door.
+func (b *bench) runW1(ctx context.Context, s system) error {
+	return b.fresh(ctx, s, startOptions{}, func(srv *server) error {
+		count := b.scaled(2000)
+		b.push(ctx, srv, "W1", cStore, 1, b.w1, count, 1, objects)
+		salt, arrived := b.push(ctx, srv, "W1", cStore, crowd, b.w1, count, 1, objects)
+		b.push(ctx, srv, "W1", stow, crowd, b.w1, count, stowBatch, objects)
+		b.push(ctx, srv, "W1", upload, crowd, b.w1, count, 1, objects)
+		b.push(ctx, srv, "W1", tus, crowd, b.w1, count, 1, objects)
+		b.readStudies(ctx, srv, "W1", b.w1, salt, arrived, mega)
+		return nil
+	})
+}
+
+// readStudies reads back the studies that arrived whole.
+func (b *bench) readStudies(ctx context.Context, srv *server, workload string, s *set, salt uint64, arrived int, u unit) {
+	whole := arrived / s.perStudy
+	if srv.wado == "" || whole == 0 {
+		return
+	}
+	b.get(ctx, srv, workload, fmt.Sprintf("WADO study, %d clients", crowd), crowd, whole, u, s.wholeStudies(srv.wado, salt, whole))
+}
+
+func (b *bench) prepareW2() (err error) {
+	if b.w2 == nil { // 640 × 512 × 32 bytes are 10 MiB
+		b.w2, err = loops(2, 10, 4, 640, 512, 32)
+	}
+	return err
+}
+
+// runW2: loops.
+func (b *bench) runW2(ctx context.Context, s system) error {
+	return b.fresh(ctx, s, startOptions{}, func(srv *server) error {
+		salt, arrived := b.push(ctx, srv, "W2", cStore, crowd, b.w2, b.scaled(200), 1, mega)
+		b.readStudies(ctx, srv, "W2", b.w2, salt, arrived, mega)
+		return nil
+	})
+}
+
+func (b *bench) prepareW3() (err error) {
+	if b.w3 == nil {
+		frames := fixtures.FramesFor(b.w3Bytes, fixtures.Cine{Columns: 1024, Rows: 768, Encoding: fixtures.NativeGray})
+		b.w3, err = loops(3, 1, 1, 1024, 768, frames)
+	}
+	return err
+}
+
+// runW3: one huge loop by each door, each time at a fresh server, because what counts is memory over idle;
+// then four at once, and reading one back.
+func (b *bench) runW3(ctx context.Context, s system) error {
+	var errs []error
+	for _, d := range []door{cStore, stow, upload, tus} {
+		errs = append(errs, b.fresh(ctx, s, startOptions{}, func(srv *server) error {
+			salt, arrived := b.push(ctx, srv, "W3", d, 1, b.w3, 1, 1, mega)
+			if d != cStore || arrived == 0 || srv.wado == "" {
+				return nil
+			}
+			o, err := b.w3.object(salt, 0)
+			if err != nil {
+				return err
+			}
+			b.get(ctx, srv, "W3", "WADO instance", 1, b.scaled(30), mega, o.wholeInstance(srv.wado))
+			b.get(ctx, srv, "W3", "WADO metadata", 1, 50, millis, o.metadata(srv.wado))
+			b.get(ctx, srv, "W3", "WADO last frame", 1, 50, millis, o.endFrame(srv.wado))
+			return nil
+		}))
+		if d == cStore && s.name != "orthanc" { // which would need four times its 3 × the object in memory
+			errs = append(errs, b.fresh(ctx, s, startOptions{}, func(srv *server) error {
+				b.push(ctx, srv, "W3", cStore, crowd, b.w3, crowd, 1, mega)
+				return nil
+			}))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (b *bench) prepareW4() (err error) {
+	if b.w4 == nil { // 80 × 80 bytes and a header make 8 KiB
+		b.w4, err = stills(4, b.scaled(2000), 10, 80)
+	}
+	return err
+}
+
+// visible bounds the wait for the index after the last answer.
+const visible = 60 * time.Second
+
+// runW4: many studies, then searches.
+func (b *bench) runW4(ctx context.Context, s system) error {
+	if s.name == "storescp" {
+		return nil // it has no index
+	}
+	// Orthanc would need minutes at its durable rate; only its searches are measured.
+	return b.fresh(ctx, s, startOptions{filling: s.name == "orthanc"}, func(srv *server) error {
+		count := b.scaled(20000)
+		var salt uint64
+		switch s.name {
+		case "orthanc":
+			p := push{b.w4, b.nextSalt(), 1}
+			l, err := drive(ctx, crowd, count, time.Hour, func(ctx context.Context) (client, error) { return srv.enter(ctx, upload, p) })
+			if err != nil {
+				return fmt.Errorf("fill %s: %w", s.name, err)
+			}
+			fmt.Fprintf(b.log, "W4   %s is filled (%v, unsynced)\n", s.name, l.elapsed.Round(time.Second))
+			salt = p.salt
+		default:
+			slice := b.slice
+			b.slice = time.Hour // all of it has to be there
+			salt, count = b.push(ctx, srv, "W4", cStore, crowd, b.w4, count, 1, objects)
+			b.slice = slice
+		}
+		b.get(ctx, srv, "W4", "bare GET", 1, 2000, millis, reading{accept: "*/*", path: fixed(srv.ping)})
+		if srv.wado == "" || count == 0 {
+			return nil
+		}
+		if err := b.waitVisible(ctx, srv, salt, count); err != nil {
+			return err
+		}
+		for _, k := range queryKinds {
+			b.get(ctx, srv, "W4", "QIDO "+string(k), 1, b.scaled(1000), millis, b.w4.searches(srv.wado, k))
+		}
+		b.readStudies(ctx, srv, "W4", b.w4, salt, count, studies)
+		return nil
+	})
+}
+
+// waitVisible waits until the last study is found.
+func (b *bench) waitVisible(ctx context.Context, srv *server, salt uint64, count int) error {
+	o, err := b.w4.object(salt, count-1)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, visible)
+	defer cancel()
+	for {
+		_, err := drive(ctx, 1, 1, visible, srv.read(reading{
+			accept: acceptJSON, keep: true, path: fixed(srv.wado + "/studies?StudyInstanceUID=" + o.studyUID),
+			check: func(a answer) error {
+				if len(a.kept) < len(o.studyUID) {
+					return errors.New("not there yet")
+				}
+				return nil
+			},
+		}))
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not find the last study: %w", srv.system, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}

@@ -73,6 +73,9 @@ func corpus(t *testing.T) (dir string, names []string, files map[string]truth) {
 // TestCorpus sends every file of the corpus through every door, and holds what readers get against what
 // three other decoders say.
 func TestCorpus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes ten seconds; not with -short")
+	}
 	dir, names, files := corpus(t)
 	for _, via := range doors {
 		t.Run(via, func(t *testing.T) {

@@ -30,6 +30,9 @@ const hostileInstance = "2.25.71231000000000000000000000000001"
 // what is kept must come back bit for bit, the next good object must be taken, nothing may be written
 // outside of the data folder, and the node must stay alive and small.
 func TestHostile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes ten seconds; not with -short")
+	}
 	parent := t.TempDir()
 	n := testnode.Start(t, filepath.Join(parent, "data"))
 	idle, err := n.PeakRSS()

@@ -16,6 +16,10 @@ import (
 // TestLogHasNoPatients sends patients' data in every way that goes well and ill, and searches the node's
 // log for them, in both of its forms.
 func TestLogHasNoPatients(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes ten seconds; not with -short")
+	}
+	t.Parallel() // most of it is waiting
 	secrets := map[string]bool{"Nobody": true, "HOSTILE-1": true, "DROP TABLE": true, "onerror": true, "Zhang": true, "张": true, "P99999": true, "Liu-Wei": true}
 	type sample struct {
 		name string

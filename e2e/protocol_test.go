@@ -77,6 +77,10 @@ func wantStatus(t *testing.T, what string, resp *http.Response, body string, wan
 
 // TestHTTPCore attacks what comes before any door.
 func TestHTTPCore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes ten seconds; not with -short")
+	}
+	t.Parallel() // most of it is waiting
 	n := testnode.Start(t, filepath.Join(t.TempDir(), "data"), "--stall", "3s")
 	address := strings.TrimPrefix(n.URL, "http://")
 	const host = "Host: node\r\n"

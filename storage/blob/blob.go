@@ -38,7 +38,8 @@ type Store interface {
 	Create(ctx context.Context) (Writer, error)
 
 	// Open returns the bytes [off, off+n) of a blob, to its end for n < 0. A range past the end is cut
-	// short. The caller closes the reader.
+	// short. Where the bytes are not those that were stored, reading ends in ErrCorrupt instead of io.EOF,
+	// and of a range shorter than the blob no such byte is given out. The caller closes the reader.
 	Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error)
 
 	// Stat returns a blob's description.

@@ -142,9 +142,11 @@ func (w *writer) commitFile(r *record) error {
 	h := &r.header
 	h.kind, h.created = kindFile, now.UnixNano()
 	_, _ = rand.Read(h.id[:]) // never fails: crypto/rand
+	sums := w.sums.encode()
+	h.sums = int64(len(sums))
 	head := make([]byte, filePrefix)
 	h.encode(head)
-	err := t.file.WriteVec([][]byte{r.meta}, h.metaOffset())
+	err := t.file.WriteVec([][]byte{r.meta, sums}, h.metaOffset())
 	if err == nil {
 		err = t.file.WriteVec([][]byte{head}, 0)
 	}

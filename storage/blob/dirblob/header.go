@@ -21,14 +21,17 @@ import (
 //	        32  meta length             4
 //	        36  payload CRC32C          4
 //	        40  meta CRC32C             4
-//	        44  zero                    4
+//	        44  length of the sums      4   0 where there are none
 //	        48  created, Unix ns        8
 //	        56  offset of the batch     8   everything before it was durable when this was written
 //	        64  CRC32C of bytes 0–63    4
 //	        68  zero                    4
 //	        72  mark                    1   0, deleted or torn: the only byte that ever changes
 //	        73  zero                        up to 128 ('p') or 4096 ('f')
-//	         …  payload, meta JSON, zeros to a whole block
+//	         …  payload, meta JSON, sums, zeros to a whole block
+//
+// A file has sums, so that a range can be checked without reading all of it: the CRC32C of each mebibyte
+// of the payload, and at last of the sums themselves.
 //
 // The header is written last (a file) or with the rest (a pack), when all lengths and sums are known. The
 // id is never told to anybody, so that a payload cannot pretend to be a record. No block holds bytes of
@@ -77,6 +80,7 @@ type header struct {
 	meta       int64 // bytes
 	payloadCRC uint32
 	metaCRC    uint32
+	sums       int64 // bytes
 	created    int64 // Unix nanoseconds
 	batch      int64
 	mark       byte
@@ -92,8 +96,10 @@ func (h *header) payloadOffset() int64 {
 
 func (h *header) metaOffset() int64 { return h.payloadOffset() + h.payload }
 
+func (h *header) sumsOffset() int64 { return h.metaOffset() + h.meta }
+
 // end is where the next record starts.
-func (h *header) end() int64 { return roundUp(h.metaOffset() + h.meta) }
+func (h *header) end() int64 { return roundUp(h.sumsOffset() + h.sums) }
 
 func roundUp(n int64) int64 { return (n + blockBytes - 1) &^ (blockBytes - 1) }
 
@@ -108,6 +114,7 @@ func (h *header) encode(b []byte) {
 	le.PutUint32(b[32:], uint32(h.meta))
 	le.PutUint32(b[36:], h.payloadCRC)
 	le.PutUint32(b[40:], h.metaCRC)
+	le.PutUint32(b[44:], uint32(h.sums))
 	le.PutUint64(b[48:], uint64(h.created))
 	le.PutUint64(b[56:], uint64(h.batch))
 	le.PutUint32(b[64:], crc32.Checksum(b[:64], castagnoli))
@@ -128,6 +135,7 @@ func decodeHeader(b []byte, at int64, id *[8]byte) (header, error) {
 		meta:       int64(le.Uint32(b[32:])),
 		payloadCRC: le.Uint32(b[36:]),
 		metaCRC:    le.Uint32(b[40:]),
+		sums:       int64(le.Uint32(b[44:])),
 		created:    int64(le.Uint64(b[48:])),
 		batch:      int64(le.Uint64(b[56:])),
 		mark:       b[markOffset],
@@ -146,6 +154,7 @@ func decodeHeader(b []byte, at int64, id *[8]byte) (header, error) {
 		h.kind == kindFile && at != 0,
 		h.payload < 0 || h.payload > math.MaxInt64/4 || h.offset > math.MaxInt64/4,
 		h.meta > maxMetaBytes,
+		h.sums != 0 && (h.kind != kindFile || h.sums != sumsBytes(h.payload)),
 		h.batch < 0 || h.batch > h.offset:
 		return header{}, errNoHeader
 	}

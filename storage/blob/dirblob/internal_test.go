@@ -357,6 +357,13 @@ func TestBitRot(t *testing.T) {
 					bad[at] ^= 1 << (at % 8)
 					d.Put(file, bad)
 					for i, key := range keys {
+						if n := len(want[i]); n > 0 {
+							from, to := n/3, n-at%2
+							got, err := blobtest.Get(s, key, int64(from), int64(to-from))
+							if err == nil && !bytes.Equal(got, want[i][from:to]) || err != nil && !errors.Is(err, blob.ErrCorrupt) {
+								t.Fatalf("byte %d flipped: a range has other bytes, %v", at, err)
+							}
+						}
 						err := s.Verify(t.Context(), key)
 						if err == nil {
 							got, err := blobtest.Get(s, key, 0, -1)
@@ -376,6 +383,61 @@ func TestBitRot(t *testing.T) {
 				t.Errorf("%d flips noticed, want one for each byte of payload at least", damaged)
 			}
 		})
+	}
+}
+
+// A range of a large file is compared in the pieces that it touches: damage elsewhere does not hurt it,
+// and no byte of a damaged piece is given out.
+func TestRangesOfDamagedFile(t *testing.T) {
+	const whole = 3*sumEvery + 5
+	d := simfs.New(1)
+	s := openSim(t, d, Options{})
+	want := blobtest.Bytes(whole, 1)
+	key := mustPut(t, s, want).Key
+	p, err := parseKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := s.path(p.file())
+	sound, err := d.Get(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := func(at int64) {
+		bad := bytes.Clone(sound)
+		bad[at] ^= 1
+		d.Put(path, bad)
+	}
+	ranges := [][2]int64{{0, 10}, {sumEvery - 1, 1}, {sumEvery - 1, 2}, {sumEvery, 1}, {2*sumEvery - 1, 2}, {sumEvery / 2, 2 * sumEvery}, {3 * sumEvery, 9}, {1, whole}}
+	check := func(what string, bad int64) { // bad is the damaged piece, -1 for none, -2 for all
+		t.Helper()
+		for _, r := range ranges {
+			end := min(r[0]+r[1], whole)
+			clean := bad == -1 || bad >= 0 && (bad < r[0]/sumEvery || bad > (end-1)/sumEvery)
+			got, err := blobtest.Get(s, key, r[0], r[1])
+			switch {
+			case clean && (err != nil || !bytes.Equal(got, want[r[0]:end])):
+				t.Errorf("%s: range %v: %v", what, r, err)
+			case !clean && !errors.Is(err, blob.ErrCorrupt):
+				t.Errorf("%s: range %v: %v, want ErrCorrupt", what, r, err)
+			case !bytes.HasPrefix(want[r[0]:], got):
+				t.Errorf("%s: range %v has other bytes", what, r)
+			}
+		}
+	}
+	check("sound", -1)
+	damaged(filePrefix + sumEvery + 7)
+	check("second piece", 1)
+	damaged(filePrefix + whole - 1)
+	check("last piece", 3)
+	h, err := readHeader(bytes.NewReader(sound), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged(h.sumsOffset() + 2)
+	check("sums", -2)
+	if got, err := blobtest.Get(s, key, 0, -1); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("all of a file whose sums are damaged: %v", err)
 	}
 }
 

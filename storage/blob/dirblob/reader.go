@@ -84,7 +84,7 @@ func (p place) check(f disk.File) (header, error) {
 		return header{}, blob.ErrNotFound
 	case h.mark != markLive:
 		return header{}, fmt.Errorf("torn by a crash: %w", blob.ErrCorrupt)
-	case h.metaOffset()+h.meta > size:
+	case h.sumsOffset()+h.sums > size:
 		return header{}, fmt.Errorf("file was cut short: %w", blob.ErrCorrupt)
 	}
 	return h, nil
@@ -148,7 +148,8 @@ func (s *Store) Verify(ctx context.Context, key string) error {
 }
 
 // Open returns a reader that also is an io.WriterTo. A read from the first byte to the last ends in
-// blob.ErrCorrupt instead of io.EOF when the checksum differs; a shorter range is not checked.
+// blob.ErrCorrupt instead of io.EOF when the checksum differs. A shorter range is compared piece by piece
+// before its bytes are given out.
 func (s *Store) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -173,6 +174,7 @@ func (s *Store) Open(ctx context.Context, key string, off, n int64) (io.ReadClos
 		pos:   h.payloadOffset() + off,
 		left:  left,
 		check: left == h.payload,
+		sound: sound{from: -1},
 	}, nil
 }
 
@@ -185,6 +187,7 @@ type reader struct {
 	left   int64
 	crc    uint32
 	check  bool // the range is the whole payload
+	sound  sound
 	err    error
 	closed bool
 }
@@ -204,7 +207,13 @@ func (r *reader) Read(p []byte) (int, error) {
 	case len(p) == 0:
 		return 0, nil
 	}
-	n, err := r.at.file.ReadAt(p[:min(int64(len(p)), r.left)], r.pos)
+	most := min(int64(len(p)), r.left)
+	if !r.check {
+		if most, r.err = r.sound.upTo(r, most); r.err != nil {
+			return 0, r.err
+		}
+	}
+	n, err := r.at.file.ReadAt(p[:most], r.pos)
 	if n == 0 && err != nil {
 		if errors.Is(err, io.EOF) {
 			err = blob.ErrCorrupt // the file became shorter

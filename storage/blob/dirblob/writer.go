@@ -45,6 +45,7 @@ type writer struct {
 	s      *Store
 	n      int64
 	crc    uint32
+	sums   sums
 	chunks []*[chunkBytes]byte
 	file   *tempFile // nil while in memory
 	err    error     // of an earlier Write
@@ -63,6 +64,7 @@ func (w *writer) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	w.crc = crc32.Update(w.crc, castagnoli, p)
+	w.sums.add(p)
 	w.n += int64(len(p))
 	return len(p), nil
 }

@@ -7,15 +7,21 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // client is shared: connections are kept between objects and workers.
 var client = &http.Client{Transport: func() http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = 64
+	t.ResponseHeaderTimeout = answerTimeout
 	t.WriteBufferSize = 256 << 10
 	return t
 }()}
+
+// answerTimeout is how long a node may take from the last byte to its answer. That of tus comes after the
+// whole file was copied once more; a node that hangs must not hold a device for ever.
+const answerTimeout = 15 * time.Minute
 
 // maxAnswer bounds what is read of an answer, bytes.
 const maxAnswer = 1 << 20
@@ -69,10 +75,23 @@ func (u *uploader) Send(ctx context.Context, o Object) (Outcome, error) {
 
 func (u *uploader) Close() error { return nil }
 
-// receiptOutcome reads a receipt of /upload or tus.
+// receiptOutcome reads a receipt of /upload or tus. Only a status that says what became of the object is
+// one: anything else would pass for kept.
 func receiptOutcome(status string, answer []byte) (Outcome, error) {
-	var r struct{ ID, Status, Reason, Detail string }
-	if err := json.Unmarshal(answer, &r); err != nil || r.Status == "" {
+	var r struct {
+		ID, Status, Reason, Detail string
+		Retry                      bool
+	}
+	if err := json.Unmarshal(answer, &r); err != nil {
+		return Outcome{}, fmt.Errorf("the node says %s without a receipt", status)
+	}
+	switch r.Status {
+	case Refused:
+		if r.Retry {
+			return Outcome{}, temporary("the node says %s: %s", status, r.Reason)
+		}
+	case Stored, Duplicate, Conflict, Quarantined:
+	default:
 		return Outcome{}, fmt.Errorf("the node says %s without a receipt", status)
 	}
 	return Outcome{Status: r.Status, Code: r.Reason, Detail: r.Detail, ID: r.ID}, nil

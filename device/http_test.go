@@ -1,48 +1,110 @@
 package device
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 )
 
-// TestSTOWOutcome reads the answers that a STOW-RS door gives for one instance.
-func TestSTOWOutcome(t *testing.T) {
-	const refs = `"00081150":{"vr":"UI","Value":["1.2"]},"00081155":{"vr":"UI","Value":["1.2.3"]}`
+func TestReceiptOutcome(t *testing.T) {
+	for answer, want := range map[string]Outcome{
+		`{"id":"1","status":"stored"}`:                                        {Status: Stored, ID: "1"},
+		`{"id":"1","status":"duplicate"}`:                                     {Status: Duplicate, ID: "1"},
+		`{"id":"2","status":"conflict"}`:                                      {Status: Conflict, ID: "2"},
+		`{"id":"3","status":"quarantined","reason":"truncated","detail":"x"}`: {Status: Quarantined, Code: "truncated", Detail: "x", ID: "3"},
+		`{"id":"","status":"refused","reason":"empty","retry":false}`:         {Status: Refused, Code: "empty"},
+	} {
+		if got, err := receiptOutcome("200 OK", []byte(answer)); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", answer, got, err)
+		}
+	}
+	for answer, temporary := range map[string]bool{
+		``:                                  false,
+		`{}`:                                false,
+		`[]`:                                false,
+		`{"status":"receiving"}`:            false,
+		`{"status":"ok"}`:                   false,
+		`{"status":"refused","retry":true}`: true,
+	} {
+		if got, err := receiptOutcome("200 OK", []byte(answer)); err == nil || Temporary(err) != temporary {
+			t.Errorf("%s: %+v, %v; want an error, temporary %v", answer, got, err, temporary)
+		}
+	}
+}
+
+func TestStowOutcome(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer, warning string
 		want            Outcome
+		fails           bool
 	}{
-		"stored": {answer: `{"00081199":{"vr":"SQ","Value":[{` + refs + `}]}}`, want: Outcome{Status: Stored}},
+		"stored": {answer: `{"00081199":{"vr":"SQ","Value":[{"00081155":{"vr":"UI","Value":["1.2"]}}]}}`, want: Outcome{Status: Stored}},
 		"stored with a warning": {
-			answer: `{"00081199":{"vr":"SQ","Value":[{` + refs + `,"00081196":{"vr":"US","Value":[45063]}}]}}`,
-			want:   Outcome{Status: Stored, Code: "B007"},
+			answer: `{"00081199":{"vr":"SQ","Value":[{"00081196":{"vr":"US","Value":[45056]}}]}}`,
+			want:   Outcome{Status: Stored, Code: "B000"},
 		},
 		"failed": {
-			answer: `{"00081198":{"vr":"SQ","Value":[{` + refs + `,"00081197":{"vr":"US","Value":[43264]}}]}}`,
+			answer: `{"00081198":{"vr":"SQ","Value":[{"00081197":{"vr":"US","Value":[43264]}}]}}`,
 			want:   Outcome{Status: Refused, Code: "A900"},
 		},
 		"failed without UIDs": {
-			answer: `{"0008119A":{"vr":"SQ","Value":[{"00081197":{"vr":"US","Value":[49152]}}]}}`,
-			want:   Outcome{Status: Refused, Code: "C000"},
+			answer: `{"0008119A":{"vr":"SQ","Value":[{"00081197":{"vr":"US","Value":[272]}}]}}`,
+			want:   Outcome{Status: Refused, Code: "0110"},
 		},
 		"kept in quarantine": {
-			answer:  `{"00081198":{"vr":"SQ","Value":[{` + refs + `,"00081197":{"vr":"US","Value":[49152]}}]}}`,
+			answer:  `{"00081198":{"vr":"SQ","Value":[{"00081197":{"vr":"US","Value":[49152]}}]}}`,
 			warning: `299 tributary "1 of 1 instances cannot be indexed and are kept in quarantine: 01ABC"`,
 			want:    Outcome{Status: Quarantined, Code: "C000", Detail: "kept in quarantine", ID: "01ABC"},
 		},
-		"refused as a whole": {
-			answer: `{"status":"refused","reason":"too-large","detail":"much","retry":false}`,
-			want:   Outcome{Status: Refused, Code: "too-large", Detail: "much"},
-		},
+		"refused":                 {answer: `{"status":"refused","reason":"bad-uid","detail":"no UID"}`, want: Outcome{Status: Refused, Code: "bad-uid", Detail: "no UID"}},
+		"nothing":                 {answer: ``, fails: true},
+		"no instance":             {answer: `{}`, fails: true},
+		"items of another shape":  {answer: `{"00081198":{"vr":"SQ","Value":["x",{"00081197":{"vr":"US","Value":["y"]}}]}}`, fails: true},
+		"nothing in the sequence": {answer: `{"00081199":{"vr":"SQ","Value":[]}}`, fails: true},
 	} {
-		resp := &http.Response{Status: "200 OK", Header: http.Header{"Warning": {c.warning}}}
-		if got, err := stowOutcome(resp, []byte(c.answer)); err != nil || got != c.want {
-			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			resp := &http.Response{Status: "200 OK", Header: http.Header{}}
+			if c.warning != "" {
+				resp.Header.Set("Warning", c.warning)
+			}
+			got, err := stowOutcome(resp, []byte(c.answer))
+			if got != c.want || (err != nil) != c.fails {
+				t.Errorf("%+v, %v; want %+v", got, err, c.want)
+			}
+		})
 	}
-	for _, answer := range []string{"", "<html>", "{}", `{"00081199":{"vr":"SQ"}}`, `[]`} {
-		if got, err := stowOutcome(&http.Response{Status: "200 OK", Header: http.Header{}}, []byte(answer)); err == nil {
-			t.Errorf("%q: %+v, want an error", answer, got)
+}
+
+// TestPostTellsTemporaryFromFinal: what a busy node or a proxy before it says may pass; what the request
+// deserves does not.
+func TestPostTellsTemporaryFromFinal(t *testing.T) {
+	for status, temporary := range map[int]bool{
+		http.StatusServiceUnavailable: true, http.StatusTooManyRequests: true, http.StatusBadGateway: true, http.StatusGatewayTimeout: true,
+		http.StatusUnauthorized: false, http.StatusNotFound: false, http.StatusInternalServerError: false,
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "Bearer t0ken" {
+				t.Errorf("Authorization %q", r.Header.Get("Authorization"))
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(status)
+		}))
+		target, err := ParseTarget(server.URL, ViaUpload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		target.Token = "t0ken"
+		o, err := Bytes("x.bin", []byte("no image"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := target.Open(nil).Send(t.Context(), o); err == nil || Temporary(err) != temporary {
+			t.Errorf("%d: %+v, %v; want an error, temporary %v", status, out, err, temporary)
+		}
+		server.Close()
+		if _, err := target.Open(nil).Send(t.Context(), o); !Temporary(err) {
+			t.Errorf("nobody listens: %v, want a temporary error", err)
 		}
 	}
 }

@@ -7,15 +7,17 @@ import (
 
 // Outcome is what the node answered about one object.
 type Outcome struct {
-	Status string `json:"status"`           // "stored", "duplicate", "conflict", "quarantined" or "refused"
+	Status string `json:"status"`           // Stored, Duplicate, Conflict, Quarantined or Refused
 	Code   string `json:"code,omitempty"`   // the protocol's code: a DIMSE status or Failure Reason in hex, a reason code
 	Detail string `json:"detail,omitempty"` // in words
 	ID     string `json:"id,omitempty"`     // receipt, where the protocol gives one
 }
 
-// Outcomes that every protocol can tell. C-STORE and STOW-RS say "stored" for duplicates and conflicts too.
+// Outcomes. C-STORE and STOW-RS say Stored for duplicates and conflicts too.
 const (
 	Stored      = "stored"
+	Duplicate   = "duplicate"
+	Conflict    = "conflict"
 	Quarantined = "quarantined"
 	Refused     = "refused"
 )

@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -37,21 +38,22 @@ type Target struct {
 	Progress func(n int)
 }
 
-// ParseTarget reads "dicom://AET@host:port" or an HTTP URL: ".../dicom-web[/studies]" is STOW-RS,
+// ParseTarget reads "dicom://AET@host:port" (default port 104, AE title TRIBUTARY) or an HTTP URL: ".../dicom-web[/studies]" is STOW-RS,
 // ".../upload" plain upload, ".../upload/tus" tus; via overrides, and a bare "http://host:port" is STOW-RS.
 func ParseTarget(to, via string) (Target, error) {
 	u, err := url.Parse(to)
 	if err != nil || u.Host == "" {
-		return Target{}, fmt.Errorf("target %q: write dicom://AET@host:port or http://host:port", to)
+		return Target{}, errors.New("the target is no address: write dicom://AET@host:port or http://host:port")
 	}
+	to = u.Redacted() // a password is nothing for messages
 	switch u.Scheme {
 	case "dicom":
 		if via != "" && via != ViaDICOM {
 			return Target{}, fmt.Errorf("target %q is a DICOM address; %s needs http://host:port", to, via)
 		}
 		t := Target{Via: ViaDICOM, Address: u.Host, CalledAE: u.User.Username()}
-		if _, _, err := net.SplitHostPort(u.Host); err != nil {
-			t.Address = net.JoinHostPort(u.Host, "104")
+		if u.Port() == "" {
+			t.Address = net.JoinHostPort(u.Hostname(), "104")
 		}
 		if t.CalledAE == "" {
 			t.CalledAE = "TRIBUTARY"
@@ -92,7 +94,7 @@ func (t Target) Open(objects []Object) Sender {
 	case ViaUpload:
 		return &uploader{t}
 	case ViaTus:
-		return &tusSender{t}
+		return &tusSender{Target: t, pause: tusPause}
 	default:
 		return &stower{t}
 	}

@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,40 +12,66 @@ import (
 	"time"
 )
 
-// tusSender sends by the tus 1.0 protocol and resumes where a broken line left off.
-type tusSender struct{ Target }
+// tusSender sends by the tus 1.0 protocol and resumes where a broken line left off, also in the next Send
+// of the same object.
+type tusSender struct {
+	Target
+	pause      time.Duration
+	unfinished string // address of an upload that Send gave up, "" for none
+	name       string // of its object
+	size       int64
+}
 
-// tusResumes is how often one Send resumes before it gives up; tusPause is the wait before each.
+// tusResumes is how often one Send resumes before it gives up; tusPause is the usual wait before each.
 const (
 	tusResumes = 8
 	tusPause   = 500 * time.Millisecond
 )
 
+// tusUnknown is an offset that the node must be asked for.
+const tusUnknown = -1
+
 func (s *tusSender) Close() error { return nil }
 
 func (s *tusSender) Send(ctx context.Context, o Object) (Outcome, error) {
-	where, refused, err := s.create(ctx, o)
-	if err != nil || where == "" {
-		return refused, err
+	where, offset := s.unfinished, int64(tusUnknown)
+	if where == "" || s.name != o.Name || s.size != o.Size {
+		var refused Outcome
+		var err error
+		if where, refused, err = s.create(ctx, o); err != nil || where == "" {
+			return refused, err
+		}
+		offset = 0
 	}
-	offset := int64(0)
+	s.unfinished, s.name, s.size = where, o.Name, o.Size
 	for try := 0; ; try++ {
-		out, err := s.patch(ctx, where, o, offset)
-		if err == nil || !Temporary(err) || try == tusResumes {
+		out, err := s.goOn(ctx, where, o, offset)
+		if err == nil || !Temporary(err) || errors.Is(err, errUploadLost) {
+			s.unfinished = ""
+		}
+		if s.unfinished == "" || try == tusResumes {
 			return out, err
 		}
+		offset = tusUnknown
 		select {
 		case <-ctx.Done():
 			return Outcome{}, ctx.Err()
-		case <-time.After(tusPause):
+		case <-time.After(s.pause):
 		}
-		if offset, err = s.offset(ctx, where); err != nil && !Temporary(err) {
-			return Outcome{}, err
+	}
+}
+
+// goOn sends what the node does not have yet.
+func (s *tusSender) goOn(ctx context.Context, where string, o Object, offset int64) (out Outcome, err error) {
+	if offset == tusUnknown {
+		if offset, err = s.offset(ctx, where, o.Size); err != nil {
+			return out, err
 		}
 		if offset == o.Size { // all was there: only the answer got lost
 			return s.receipt(ctx, where)
 		}
 	}
+	return s.patch(ctx, where, o, offset)
 }
 
 // create begins an upload and returns its address, or the node's refusal: an object without bytes is
@@ -59,8 +86,8 @@ func (s *tusSender) create(ctx context.Context, o Object) (where string, refused
 		return "", refused, err
 	}
 	if resp.StatusCode != http.StatusCreated {
-		if refused, err := receiptOutcome(resp.Status, answer); err == nil {
-			return "", refused, nil
+		if refused, err := receiptOutcome(resp.Status, answer); err == nil || Temporary(err) {
+			return "", refused, err
 		}
 		return "", refused, fmt.Errorf("create the upload: the node says %s", resp.Status)
 	}
@@ -88,13 +115,7 @@ func (s *tusSender) patch(ctx context.Context, where string, o Object, offset in
 		return Outcome{}, err
 	}
 	if resp.StatusCode != http.StatusNoContent {
-		if out, rerr := receiptOutcome(resp.Status, answer); rerr == nil {
-			return out, nil
-		}
-		if out, rerr := s.receipt(ctx, where); rerr == nil {
-			return out, nil
-		}
-		return Outcome{}, fmt.Errorf("the node says %s", resp.Status)
+		return patchOutcome(resp, answer)
 	}
 	if status := resp.Header.Get("Tributary-Status"); status != "" {
 		return Outcome{Status: status, Code: resp.Header.Get("Tributary-Reason"), ID: resp.Header.Get("Tributary-Receipt-Id")}, nil
@@ -102,17 +123,37 @@ func (s *tusSender) patch(ctx context.Context, where string, o Object, offset in
 	return s.receipt(ctx, where)
 }
 
-func (s *tusSender) offset(ctx context.Context, where string) (int64, error) {
+// patchOutcome reads a PATCH's answer other than success.
+func patchOutcome(resp *http.Response, answer []byte) (Outcome, error) {
+	out, err := receiptOutcome(resp.Status, answer)
+	if err == nil || Temporary(err) {
+		return out, err
+	}
+	switch resp.StatusCode {
+	// Another offset, another request that still holds the upload, a line too slow (500, see docs/doors.md):
+	// what came is kept, and the offset tells what to send next.
+	case http.StatusConflict, http.StatusLocked, http.StatusRequestTimeout, http.StatusInternalServerError:
+		return Outcome{}, temporary("the node says %s", resp.Status)
+	case http.StatusNotFound, http.StatusGone:
+		return Outcome{}, temporary("%w: the node says %s", errUploadLost, resp.Status)
+	}
+	return Outcome{}, err
+}
+
+// errUploadLost is a temporary error after which the object is sent from its first byte.
+var errUploadLost = errors.New("the upload is lost")
+
+func (s *tusSender) offset(ctx context.Context, where string, size int64) (int64, error) {
 	resp, _, err := s.post(ctx, http.MethodHead, where, http.Header{"Tus-Resumable": {"1.0.0"}}, http.NoBody, 0)
 	if err != nil {
 		return 0, err
 	}
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent {
-		return 0, fmt.Errorf("the upload is lost: the node says %s", resp.Status)
+		return 0, temporary("%w: the node says %s", errUploadLost, resp.Status)
 	}
 	n, err := strconv.ParseInt(resp.Header.Get("Upload-Offset"), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("the node gives no offset")
+	if err != nil || n < 0 || n > size {
+		return 0, errors.New("the node gives no offset of this upload")
 	}
 	return n, nil
 }
@@ -121,6 +162,9 @@ func (s *tusSender) receipt(ctx context.Context, where string) (Outcome, error) 
 	resp, answer, err := s.post(ctx, http.MethodGet, where+"/receipt", nil, http.NoBody, 0)
 	if err != nil {
 		return Outcome{}, err
+	}
+	if resp.StatusCode == http.StatusAccepted { // whole, and waits for admission
+		return Outcome{}, temporary("the node has no receipt yet")
 	}
 	return receiptOutcome(resp.Status, answer)
 }

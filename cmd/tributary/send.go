@@ -221,7 +221,7 @@ func (c *sendCmd) report(std streams, s sent) error {
 			}
 		}
 		var parts []string
-		for _, status := range []string{device.Stored, "duplicate", "conflict", device.Quarantined, device.Refused} {
+		for _, status := range []string{device.Stored, device.Duplicate, device.Conflict, device.Quarantined, device.Refused} {
 			if n := sum.Status[status]; n > 0 {
 				parts = append(parts, fmt.Sprintf("%d %s", n, status))
 			}

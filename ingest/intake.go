@@ -76,6 +76,7 @@ type Intake struct {
 	log   Log
 	view  View
 	busy  inFlight
+	large chan struct{} // has a token for each large object in hand
 }
 
 // New returns an Intake over its engines.
@@ -95,7 +96,7 @@ func New(cfg Config, blobs Blobs, log Log, view View) *Intake {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Intake{cfg: cfg, blobs: blobs, log: log, view: view, busy: inFlight{waiting: map[identity]chan struct{}{}, unseen: map[identity][]lateVersion{}}}
+	return &Intake{cfg: cfg, blobs: blobs, log: log, view: view, large: make(chan struct{}, largeAtOnce), busy: inFlight{waiting: map[identity]chan struct{}{}, unseen: map[identity][]lateVersion{}}}
 }
 
 // Admit reads one object to its end, keeps it, and returns its receipt once bytes and event are durable.
@@ -148,7 +149,9 @@ func (in *Intake) admit(ctx context.Context, a Arrival, ad admission) (Receipt, 
 	}
 	defer w.Abort()
 
-	rd, err := in.read(a, w)
+	turn := largeTurn{in: in, ctx: ctx}
+	defer turn.leave()
+	rd, err := in.read(a, w, &turn)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -168,7 +171,7 @@ func (in *Intake) admit(ctx context.Context, a Arrival, ad admission) (Receipt, 
 }
 
 // read makes the one pass over at most a.MaxBytes: sniff, scan, hash, write.
-func (in *Intake) read(a Arrival, w io.Writer) (reading, error) {
+func (in *Intake) read(a Arrival, w io.Writer, turn *largeTurn) (reading, error) {
 	t := newTee(a.Body, w, a.MaxBytes)
 	defer t.release()
 	head, err := t.head(sniff.HeadBytes)
@@ -181,7 +184,7 @@ func (in *Intake) read(a Arrival, w io.Writer) (reading, error) {
 	rd := reading{format: sniff.Detect(head)}
 	switch {
 	case rd.format == sniff.DICOM:
-		rd.object, rd.verdict = part10.Scan(t.replay(), part10.Options{Limits: in.cfg.Limits, OnDataset: t.datasetAt})
+		rd.object, rd.verdict = part10.Scan(t.replay(), part10.Options{Limits: in.cfg.Limits, OnDataset: t.datasetAt, OnLarge: turn.take})
 		if t.err != nil {
 			return reading{}, t.err
 		}

@@ -184,7 +184,24 @@ func (s *scanner) charge(n, off int64) error {
 	if s.charged += n; s.charged > s.limits.Header {
 		return reject.At(reject.HeaderTooLarge, op, off, "header exceeds %d bytes", s.limits.Header)
 	}
+	if s.charged > largeHeader {
+		return s.large()
+	}
 	return nil
+}
+
+// From here on an object is large (Options.OnLarge).
+const (
+	largeHeader    = 512 << 10 // bytes
+	largeFragments = 20_000
+)
+
+func (s *scanner) large() error {
+	if s.grown || s.opt.OnLarge == nil {
+		return nil
+	}
+	s.grown = true
+	return s.opt.OnLarge()
 }
 
 // close ends the innermost level.

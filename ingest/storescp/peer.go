@@ -23,11 +23,14 @@ func ParsePeer(s string) (Peer, error) {
 		return p, nil
 	}
 	if prefix, err := netip.ParsePrefix(from); err == nil {
+		if a := prefix.Addr(); a.Is4In6() && prefix.Bits() >= 96 { // callers are compared unmapped
+			prefix = netip.PrefixFrom(a.Unmap(), prefix.Bits()-96)
+		}
 		p.From = prefix.Masked()
 		return p, nil
 	}
 	addr, err := netip.ParseAddr(from)
-	if err != nil {
+	if addr = addr.Unmap(); err != nil || addr.Zone() != "" {
 		return Peer{}, fmt.Errorf("peer %q: %q is no address and no network; write AET@192.0.2.7 or AET@192.0.2.0/24", s, from)
 	}
 	p.From = netip.PrefixFrom(addr, addr.BitLen())

@@ -46,15 +46,16 @@ func Policy(cfg Config) dimse.Policy {
 		storage = uid.IsStorage
 	}
 	contexts := dimse.AcceptStorage(storage, nil)
-	return func(_ context.Context, rq *dimse.AssociateRQ, peer dimse.Peer) dimse.Decision {
-		if cfg.CheckAETitle && rq.CalledAETitle != cfg.AETitle {
-			return dimse.Decision{Reject: &dimse.RejectCalledAE}
-		}
+	known := func(_ context.Context, rq *dimse.AssociateRQ, peer dimse.Peer) dimse.Decision {
 		if !allowed(cfg.Peers, rq.CallingAETitle, peer.IP()) {
 			return dimse.Decision{Reject: &dimse.RejectCallingAE}
 		}
 		return dimse.Decision{Contexts: contexts}
 	}
+	if cfg.CheckAETitle {
+		return dimse.ForCalledAE(known, cfg.AETitle)
+	}
+	return known
 }
 
 // Handler answers C-ECHO and C-STORE.

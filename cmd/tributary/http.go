@@ -68,18 +68,22 @@ func (n *node) httpServer() *http.Server {
 	for _, path := range []string{"/quarantine", "/quarantine/", "/conflicts", "/conflicts/"} {
 		mux.Handle(path, n.fresh(operators))
 	}
+	live := desk.NewEvents(n.events)
+	mux.Handle("GET /events", live)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", n.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /{$}", n.welcome)
-	return &http.Server{
+	server := &http.Server{
 		Handler:           guard(mux, n.cfg.tokens),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 	}
+	server.RegisterOnShutdown(live.Close)
+	return server
 }
 
 // freshTimeout bounds how long a reader waits for the index to catch up with the log.

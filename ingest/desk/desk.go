@@ -190,6 +190,10 @@ func answer(w http.ResponseWriter, status int, v any, err error) {
 		}
 		v = body
 	}
+	writeJSON(w, status, v)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

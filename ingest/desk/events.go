@@ -1,0 +1,186 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/tributary-dicom/tributary/parsers/part10"
+	"github.com/tributary-dicom/tributary/pipeline/event"
+	"github.com/tributary-dicom/tributary/pipeline/eventlog"
+)
+
+// Follower reads the log as it grows; the local log has it.
+type Follower interface {
+	// SubscribeFrom opens a consumer of a topic for a group of its own, which starts behind an offset.
+	SubscribeFrom(ctx context.Context, group, topic string, behind int64) (eventlog.Consumer, error)
+	// Head returns the newest position of a topic.
+	Head(topic string) eventlog.Position
+}
+
+// Events is the live view of the log: GET /events as server-sent events (HTML §9.2). A client that comes
+// back with Last-Event-ID misses nothing; one without it starts at now.
+type Events struct {
+	log Follower
+
+	mu      sync.Mutex
+	streams map[*context.CancelFunc]bool
+	closed  bool
+}
+
+// Bounds of the live view: streams at once, records read together, and how often a silent line is shown
+// to be alive (proxies cut those that are silent for a minute).
+const (
+	maxStreams  = 32
+	eventsBatch = 64
+	heartbeat   = 15 * time.Second
+)
+
+// NewEvents returns the handler of GET /events.
+func NewEvents(log Follower) *Events {
+	return &Events{log: log, streams: map[*context.CancelFunc]bool{}}
+}
+
+// Close ends all streams, so that a server can shut down.
+func (e *Events) Close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	for cancel := range e.streams {
+		(*cancel)()
+	}
+}
+
+// enter admits a stream until leave.
+func (e *Events) enter(cancel *context.CancelFunc) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed || len(e.streams) >= maxStreams {
+		return false
+	}
+	e.streams[cancel] = true
+	return true
+}
+
+func (e *Events) leave(cancel *context.CancelFunc) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.streams, cancel)
+}
+
+// ServeHTTP implements http.Handler.
+func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if !e.enter(&cancel) {
+		w.Header().Set("Retry-After", "10")
+		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "too many listeners; try again later"})
+		return
+	}
+	defer e.leave(&cancel)
+	behind := e.log.Head(event.TopicInstances).Offset
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		n, err := strconv.ParseInt(id, 10, 64)
+		if err != nil || n < 0 {
+			writeJSON(w, http.StatusBadRequest, map[string]string{"error": "Last-Event-ID is the number of an event of this node"})
+			return
+		}
+		behind = n
+	}
+	c, err := e.log.SubscribeFrom(ctx, "events-"+event.NewID(), event.TopicInstances, behind)
+	if err != nil {
+		answer(w, 0, nil, err)
+		return
+	}
+	defer c.Close()
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	s := stream{w, http.NewResponseController(w)}
+	if s.write(": connected\n\n") != nil {
+		return
+	}
+	for {
+		wait, stop := context.WithTimeout(ctx, heartbeat)
+		records, err := c.Fetch(wait, eventsBatch)
+		stop()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && wait.Err() == nil:
+			return // the log is closing; the client comes back
+		case len(records) == 0:
+			err = s.write(": alive\n\n")
+		default:
+			err = s.send(records)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+type stream struct {
+	w  http.ResponseWriter
+	rc *http.ResponseController
+}
+
+func (s stream) write(text string) error {
+	// A listener that reads no more must not hold its stream for ever.
+	if err := s.rc.SetWriteDeadline(time.Now().Add(2 * heartbeat)); err != nil {
+		return err
+	}
+	if _, err := s.w.Write([]byte(text)); err != nil {
+		return err
+	}
+	return s.rc.Flush()
+}
+
+func (s stream) send(records []eventlog.Record) error {
+	var text []byte
+	for _, rec := range records {
+		data, err := json.Marshal(liveOf(rec.Event))
+		if err != nil {
+			return err
+		}
+		text = fmt.Appendf(text, "id: %d\nevent: %s\ndata: %s\n\n", rec.Offset, rec.Event.Type, data)
+	}
+	return s.write(string(text))
+}
+
+// live is an event as the stream shows it: what happened to which object, without header and layout.
+type live struct {
+	ID       string           `json:"id"`
+	Type     string           `json:"type"`
+	Time     time.Time        `json:"time"`
+	ObjectID string           `json:"object_id,omitempty"`
+	Door     string           `json:"door,omitempty"`
+	Bytes    int64            `json:"bytes,omitempty"`
+	Format   string           `json:"format,omitempty"`
+	IDs      *event.IDs       `json:"ids,omitempty"`
+	Reason   string           `json:"reason,omitempty"`
+	Warnings []part10.Warning `json:"warnings,omitempty"`
+	Action   string           `json:"action,omitempty"` // of a person's decision
+}
+
+// liveOf shows what is known of env; a record of a later version has its envelope only.
+func liveOf(env event.Envelope) live {
+	l := live{ID: env.ID, Type: env.Type, Time: env.Time}
+	body, err := event.DecodeRecord(env)
+	if err != nil {
+		return l
+	}
+	switch b := body.(type) {
+	case *event.Instance:
+		l.ObjectID, l.Door, l.Bytes, l.Format = b.ObjectID, b.Origin.Door, b.Blob.Bytes, b.Blob.Format
+		l.IDs, l.Reason, l.Warnings = &b.IDs, b.Reason, b.Warnings
+	case *event.Resolution:
+		l.ObjectID, l.Action = b.ObjectID, b.Action
+	}
+	return l
+}

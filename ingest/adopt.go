@@ -122,9 +122,9 @@ func (in *Intake) adopt(ctx context.Context, key string) error {
 	defer body.Close()
 	a := Arrival{Body: body, Tenant: info.Meta[metaTenant], Origin: originOf(info.Meta, info.Created), MaxBytes: info.Bytes}
 	ad := admission{objectID: info.Meta[metaObjectID], received: info.Created}
-	turn := largeTurn{in: in, ctx: ctx}
-	defer turn.leave()
-	rd, err := in.read(a, io.Discard, &turn)
+	share := largeShare{in: in, ctx: ctx}
+	defer share.giveBack()
+	rd, err := in.read(a, io.Discard, &share)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/tributary-dicom/tributary/parsers/part10"
 	"github.com/tributary-dicom/tributary/parsers/reject"
 	"github.com/tributary-dicom/tributary/parsers/sniff"
@@ -76,7 +78,7 @@ type Intake struct {
 	log   Log
 	view  View
 	busy  inFlight
-	large chan struct{} // has a token for each large object in hand
+	large *semaphore.Weighted // bytes of large headers and layouts in hand
 }
 
 // New returns an Intake over its engines.
@@ -96,7 +98,7 @@ func New(cfg Config, blobs Blobs, log Log, view View) *Intake {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Intake{cfg: cfg, blobs: blobs, log: log, view: view, large: make(chan struct{}, largeAtOnce), busy: inFlight{waiting: map[identity]chan struct{}{}, unseen: map[identity][]lateVersion{}}}
+	return &Intake{cfg: cfg, blobs: blobs, log: log, view: view, large: semaphore.NewWeighted(largeBytes), busy: inFlight{waiting: map[identity]chan struct{}{}, unseen: map[identity][]lateVersion{}}}
 }
 
 // Admit reads one object to its end, keeps it, and returns its receipt once bytes and event are durable.
@@ -149,9 +151,9 @@ func (in *Intake) admit(ctx context.Context, a Arrival, ad admission) (Receipt, 
 	}
 	defer w.Abort()
 
-	turn := largeTurn{in: in, ctx: ctx}
-	defer turn.leave()
-	rd, err := in.read(a, w, &turn)
+	share := largeShare{in: in, ctx: ctx}
+	defer share.giveBack()
+	rd, err := in.read(a, w, &share)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -171,7 +173,7 @@ func (in *Intake) admit(ctx context.Context, a Arrival, ad admission) (Receipt, 
 }
 
 // read makes the one pass over at most a.MaxBytes: sniff, scan, hash, write.
-func (in *Intake) read(a Arrival, w io.Writer, turn *largeTurn) (reading, error) {
+func (in *Intake) read(a Arrival, w io.Writer, share *largeShare) (reading, error) {
 	t := newTee(a.Body, w, a.MaxBytes)
 	defer t.release()
 	head, err := t.head(sniff.HeadBytes)
@@ -184,7 +186,7 @@ func (in *Intake) read(a Arrival, w io.Writer, turn *largeTurn) (reading, error)
 	rd := reading{format: sniff.Detect(head)}
 	switch {
 	case rd.format == sniff.DICOM:
-		rd.object, rd.verdict = part10.Scan(t.replay(), part10.Options{Limits: in.cfg.Limits, OnDataset: t.datasetAt, OnLarge: turn.take})
+		rd.object, rd.verdict = part10.Scan(t.replay(), part10.Options{Limits: in.cfg.Limits, OnDataset: t.datasetAt, Grow: share.take})
 		if t.err != nil {
 			return reading{}, t.err
 		}

@@ -11,27 +11,28 @@ import (
 	"github.com/tributary-dicom/tributary/parsers/reject"
 )
 
-// largeFile has a header of 1 MiB.
+// largeFile has a header of 8 MiB.
 func largeFile(sop string) []byte {
 	b := file(sop, "A")
-	for i := range 1024 {
-		b = append(b, element(0x7FDF, uint16(0x1000+i), "ST", string(bytes.Repeat([]byte("x"), 1024)))...)
+	for i := range 256 {
+		b = append(b, element(0x7FDF, uint16(0x1000+i), "ST", string(bytes.Repeat([]byte("x"), 32<<10)))...)
 	}
 	return b
 }
 
-// TestLargeObjectsTakeTurns holds up largeAtOnce large objects in mid-transfer: another large one is told
-// to come again, small ones pass, and the ones that were held up are kept.
-func TestLargeObjectsTakeTurns(t *testing.T) {
+// TestLargeObjectsShareMemory holds up so many large objects in mid-transfer that the budget is taken:
+// another one is told to come again, small ones pass, and the ones that were held up are kept.
+func TestLargeObjectsShareMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const atOnce = largeBytes/(8<<20) - 1
 		w := newWorld()
 		in := New(Config{}, w, w, w)
 		admit := func(body io.Reader) error {
 			_, err := in.Admit(t.Context(), Arrival{Body: body})
 			return err
 		}
-		more, done := make(chan struct{}), make(chan error, largeAtOnce)
-		for i := range largeAtOnce {
+		more, done := make(chan struct{}), make(chan error, atOnce)
+		for i := range atOnce {
 			b := largeFile(fmt.Sprintf("1.2.3.%d", i+1))
 			first, last := bytes.NewReader(b[:len(b)-100]), bytes.NewReader(b[len(b)-100:])
 			go func() { done <- admit(io.MultiReader(first, waiting{more}, last)) }()
@@ -48,7 +49,7 @@ func TestLargeObjectsTakeTurns(t *testing.T) {
 			t.Errorf("a small object: %v", err)
 		}
 		close(more)
-		for range largeAtOnce {
+		for range atOnce {
 			if err := <-done; err != nil {
 				t.Errorf("an object that was held up: %v", err)
 			}

@@ -159,10 +159,8 @@ func (s *scanner) fragments(l *level, tag uint32, v vr, off int64) error {
 			continue
 		case frames:
 			p.add(length, s.src.peek(min(int(length), codestreamHead)), s.limits.Fragments)
-			if len(p.sizes) == largeFragments {
-				if err := s.large(); err != nil {
-					return err
-				}
+			if err := s.grow(); err != nil {
+				return err
 			}
 		}
 		if s.src.skip(int64(length), sum) < int64(length) {

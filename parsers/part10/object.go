@@ -141,10 +141,11 @@ type Options struct {
 	// counts bytes from the start of the file. It is not called for a file that breaks off before.
 	OnDataset func(offset int64)
 
-	// OnLarge, when set, is called once, when what Scan keeps of an object grows beyond what most objects
-	// need: half a mebibyte of header or 20,000 fragments. Whoever scans many at a time bounds there how
-	// many large ones are in hand. An error ends the walk and is the object's verdict, unless it had one.
-	OnLarge func() error
+	// Grow, when set, is called with how many bytes more Scan keeps of the object, each time that half a
+	// mebibyte has come together: whoever scans many objects at a time bounds there what all of them take.
+	// Header, entries and fragments count; what is made of them at the end takes several times as much. An
+	// error ends the walk and is the object's verdict, unless it had one.
+	Grow func(bytes int64) error
 
 	// LeadingZeros lets identifiers with leading zeros in a component pass, as some devices build them
 	// from dates and times. Without it such an object goes to quarantine (reject.Malformed).

@@ -68,7 +68,7 @@ type scanner struct {
 	items    int
 	sawIDs   uint8 // bits: Study, Series, SOP Instance UID passed
 	sawPixel bool  // PixelData or one of its siblings passed at top level
-	grown    bool  // OnLarge was called
+	told     int64 // bytes that Options.Grow knows of
 
 	verdictSoFar error // a verdict that lets the walk go on; the first one stands
 	warned       map[string]int
@@ -87,7 +87,7 @@ func (s *scanner) reset(r io.Reader, opt Options) {
 	s.src, s.inflated, s.syntax = s.file, false, uid.Syntax{}
 	s.stack, s.entries, s.header = s.stack[:0], s.entries[:0], s.header[:0]
 	s.charged, s.elements, s.items, s.sawIDs, s.sawPixel = 0, 0, 0, 0, false
-	s.verdictSoFar, s.hashBulk, s.grown = nil, opt.HashBulk, false
+	s.verdictSoFar, s.hashBulk, s.told = nil, opt.HashBulk, 0
 	clear(s.warned)
 	s.pixel, s.facts = pixelData{}, facts{}
 }

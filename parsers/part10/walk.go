@@ -184,24 +184,23 @@ func (s *scanner) charge(n, off int64) error {
 	if s.charged += n; s.charged > s.limits.Header {
 		return reject.At(reject.HeaderTooLarge, op, off, "header exceeds %d bytes", s.limits.Header)
 	}
-	if s.charged > largeHeader {
-		return s.large()
-	}
-	return nil
+	return s.grow()
 }
 
-// From here on an object is large (Options.OnLarge).
 const (
-	largeHeader    = 512 << 10 // bytes
-	largeFragments = 20_000
+	growStep     = 512 << 10 // bytes between two calls of Options.Grow; smaller objects make none
+	fragmentCost = 24        // bytes of a fragment's size and range
 )
 
-func (s *scanner) large() error {
-	if s.grown || s.opt.OnLarge == nil {
+// grow tells Options.Grow what was kept since it was told last.
+func (s *scanner) grow() error {
+	kept := s.charged + int64(len(s.pixel.sizes))*fragmentCost
+	if kept-s.told < growStep || s.opt.Grow == nil {
 		return nil
 	}
-	s.grown = true
-	return s.opt.OnLarge()
+	n := kept - s.told
+	s.told = kept
+	return s.opt.Grow(n)
 }
 
 // close ends the innermost level.

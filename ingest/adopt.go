@@ -122,7 +122,7 @@ func (in *Intake) adopt(ctx context.Context, key string) error {
 	defer body.Close()
 	a := Arrival{Body: body, Tenant: info.Meta[metaTenant], Origin: originOf(info.Meta, info.Created), MaxBytes: info.Bytes}
 	ad := admission{objectID: info.Meta[metaObjectID], received: info.Created}
-	share := largeShare{in: in, ctx: ctx}
+	share := largeShare{from: &in.large, ctx: ctx}
 	defer share.giveBack()
 	rd, err := in.read(a, io.Discard, &share)
 	if err != nil {

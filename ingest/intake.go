@@ -11,8 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/tributary-dicom/tributary/parsers/part10"
 	"github.com/tributary-dicom/tributary/parsers/reject"
 	"github.com/tributary-dicom/tributary/parsers/sniff"
@@ -78,7 +76,7 @@ type Intake struct {
 	log   Log
 	view  View
 	busy  inFlight
-	large *semaphore.Weighted // bytes of large headers and layouts in hand
+	large largeBudget
 }
 
 // New returns an Intake over its engines.
@@ -98,7 +96,7 @@ func New(cfg Config, blobs Blobs, log Log, view View) *Intake {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Intake{cfg: cfg, blobs: blobs, log: log, view: view, large: semaphore.NewWeighted(largeBytes), busy: inFlight{waiting: map[identity]chan struct{}{}, unseen: map[identity][]lateVersion{}}}
+	return &Intake{cfg: cfg, blobs: blobs, log: log, view: view, large: newLargeBudget(), busy: inFlight{waiting: map[identity]chan struct{}{}, unseen: map[identity][]lateVersion{}}}
 }
 
 // Admit reads one object to its end, keeps it, and returns its receipt once bytes and event are durable.
@@ -151,7 +149,7 @@ func (in *Intake) admit(ctx context.Context, a Arrival, ad admission) (Receipt, 
 	}
 	defer w.Abort()
 
-	share := largeShare{in: in, ctx: ctx}
+	share := largeShare{from: &in.large, ctx: ctx}
 	defer share.giveBack()
 	rd, err := in.read(a, w, &share)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tributary-dicom/tributary/parsers/reject"
+	"github.com/tributary-dicom/tributary/pipeline/event"
 )
 
 // largeFile has a header of 8 MiB.
@@ -23,8 +24,9 @@ func largeFile(sop string) []byte {
 // TestLargeObjectsShareMemory holds up so many large objects in mid-transfer that the budget is taken:
 // another one is told to come again, small ones pass, and the ones that were held up are kept.
 func TestLargeObjectsShareMemory(t *testing.T) {
+	event.Attach(make([]byte, 4<<10)) // makes the compressor's channels outside of the bubble
 	synctest.Test(t, func(t *testing.T) {
-		const atOnce = largeBytes/(8<<20) - 1
+		const atOnce = largeBytes/(8<<20) - 1 + overdrafts
 		w := newWorld()
 		in := New(Config{}, w, w, w)
 		admit := func(body io.Reader) error {
@@ -58,6 +60,37 @@ func TestLargeObjectsShareMemory(t *testing.T) {
 			t.Errorf("the object that came again: %v", err)
 		}
 	})
+}
+
+// TestLargeObjectsDoNotStarveEachOther sends more than the budget takes, all in step.
+func TestLargeObjectsDoNotStarveEachOther(t *testing.T) {
+	event.Attach(make([]byte, 4<<10)) // makes the compressor's channels outside of the bubble
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		in := New(Config{}, w, w, w)
+		done := make(chan error)
+		const senders = 12
+		for i := range senders {
+			b := largeFile(fmt.Sprintf("1.2.3.%d", i+1))
+			go func() {
+				_, err := in.Admit(t.Context(), Arrival{Body: pacing{bytes.NewReader(b)}})
+				done <- err
+			}()
+		}
+		for range senders {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// pacing lets the others go on after each read.
+type pacing struct{ src io.Reader }
+
+func (p pacing) Read(b []byte) (int, error) {
+	time.Sleep(time.Millisecond)
+	return p.src.Read(b[:min(len(b), 64<<10)])
 }
 
 // waiting yields nothing until its channel is closed.

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/tributary-dicom/tributary/ingest"
 	"github.com/tributary-dicom/tributary/parsers/reject"
@@ -20,6 +23,7 @@ type Lists interface {
 	QuarantineEntry(ctx context.Context, tenant, id string) (index.Quarantined, error)
 	Conflicts(ctx context.Context, tenant string, limit, offset int) ([]index.Conflict, error)
 	Lookup(ctx context.Context, tenant, sopInstanceUID string) ([]index.Version, string, error)
+	Objects(ctx context.Context, s index.Scope, w index.Want, fn func(index.Object) error) error
 }
 
 // Decisions is what the desk does; *ingest.Intake has it.
@@ -40,15 +44,23 @@ type Config struct {
 	Lists     Lists
 	Decisions Decisions
 	Blobs     Blobs
+	Logger    *slog.Logger // nil: nobody hears why the desk failed
 }
 
+// Entries of a list: how many without ?limit=, and at most. A page of conflicts costs a lookup for each.
 const (
 	defaultLimit = 100
 	maxLimit     = 1000
 )
 
+// maxBy bounds the name of the operator that is kept with a decision, bytes.
+const maxBy = 64
+
 // New returns the handler of /quarantine and /conflicts.
 func New(cfg Config) http.Handler {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	d := desk{cfg}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /quarantine", d.quarantine)
@@ -69,24 +81,24 @@ func (d desk) quarantine(w http.ResponseWriter, r *http.Request) {
 	if list == nil {
 		list = []index.Quarantined{}
 	}
-	answer(w, http.StatusOK, list, err)
+	d.answer(w, http.StatusOK, list, err)
 }
 
 func (d desk) entry(w http.ResponseWriter, r *http.Request) {
 	q, err := d.cfg.Lists.QuarantineEntry(r.Context(), d.cfg.Tenant, r.PathValue("id"))
-	answer(w, http.StatusOK, q, err)
+	d.answer(w, http.StatusOK, q, err)
 }
 
 // file hands out the quarantined bytes as they came, never to be shown by a browser.
 func (d desk) file(w http.ResponseWriter, r *http.Request) {
 	q, err := d.cfg.Lists.QuarantineEntry(r.Context(), d.cfg.Tenant, r.PathValue("id"))
 	if err != nil {
-		answer(w, 0, nil, err)
+		d.answer(w, 0, nil, err)
 		return
 	}
 	body, err := d.cfg.Blobs.Open(r.Context(), q.BlobKey, 0, -1)
 	if err != nil {
-		answer(w, 0, nil, err)
+		d.answer(w, 0, nil, err)
 		return
 	}
 	defer body.Close()
@@ -103,11 +115,11 @@ func (d desk) file(w http.ResponseWriter, r *http.Request) {
 func (d desk) retry(w http.ResponseWriter, r *http.Request) {
 	q, err := d.cfg.Lists.QuarantineEntry(r.Context(), d.cfg.Tenant, r.PathValue("id"))
 	if err != nil {
-		answer(w, 0, nil, err)
+		d.answer(w, 0, nil, err)
 		return
 	}
 	rec, err := d.cfg.Decisions.Retry(r.Context(), d.cfg.Tenant, q, by(r))
-	answer(w, http.StatusOK, rec, err)
+	d.answer(w, http.StatusOK, rec, err)
 }
 
 func (d desk) remove(w http.ResponseWriter, r *http.Request) {
@@ -115,7 +127,7 @@ func (d desk) remove(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = d.cfg.Decisions.Remove(r.Context(), d.cfg.Tenant, q, by(r))
 	}
-	answer(w, http.StatusOK, map[string]string{"id": q.ObjectID, "status": ingest.ActionRemoved}, err)
+	d.answer(w, http.StatusOK, map[string]string{"id": q.ObjectID, "status": ingest.ActionRemoved}, err)
 }
 
 func (d desk) conflicts(w http.ResponseWriter, r *http.Request) {
@@ -124,39 +136,53 @@ func (d desk) conflicts(w http.ResponseWriter, r *http.Request) {
 	if list == nil {
 		list = []index.Conflict{}
 	}
-	answer(w, http.StatusOK, list, err)
+	d.answer(w, http.StatusOK, list, err)
 }
 
 func (d desk) settle(w http.ResponseWriter, r *http.Request) {
 	action := map[string]string{"promote": ingest.ActionPromoted, "keep": ingest.ActionKept}[r.PathValue("action")]
 	if action == "" {
-		answer(w, http.StatusNotFound, map[string]string{"error": "POST /conflicts/INSTANCE/promote/ID or …/keep/ID"}, nil)
+		d.answer(w, http.StatusNotFound, map[string]string{"error": "POST /conflicts/INSTANCE/promote/ID or …/keep/ID"}, nil)
 		return
 	}
-	c := index.Conflict{SOPInstanceUID: r.PathValue("instance")}
-	versions, current, err := d.cfg.Lists.Lookup(r.Context(), d.cfg.Tenant, c.SOPInstanceUID)
-	if err == nil && len(versions) < 2 {
+	c, err := d.conflict(r.Context(), r.PathValue("instance"))
+	id := r.PathValue("id")
+	switch {
+	case err != nil:
+		d.answer(w, 0, nil, err)
+	case !slices.ContainsFunc(c.Versions, func(v index.Version) bool { return v.ObjectID == id }):
+		d.answer(w, 0, nil, index.ErrNotFound)
+	case action == ingest.ActionKept && id != c.Current:
+		writeJSON(w, http.StatusConflict, map[string]string{"error": "readers see version " + c.Current + "; keep that one, or promote this one"})
+	default:
+		err := d.cfg.Decisions.Settle(r.Context(), d.cfg.Tenant, c, id, action, by(r))
+		d.answer(w, http.StatusOK, map[string]string{"id": id, "status": action}, err)
+	}
+}
+
+// conflict returns an instance with more than one version, or index.ErrNotFound. Decided ones count: a
+// person may think again.
+func (d desk) conflict(ctx context.Context, instance string) (index.Conflict, error) {
+	c := index.Conflict{SOPInstanceUID: instance}
+	var err error
+	c.Versions, c.Current, err = d.cfg.Lists.Lookup(ctx, d.cfg.Tenant, instance)
+	if err == nil && len(c.Versions) < 2 {
 		err = index.ErrNotFound
 	}
 	if err != nil {
-		answer(w, 0, nil, err)
-		return
+		return c, err
 	}
-	c.Current, c.Versions = current, versions
-	id := r.PathValue("id")
-	for _, v := range versions {
-		if v.ObjectID == id {
-			err := d.cfg.Decisions.Settle(r.Context(), d.cfg.Tenant, c, id, action, by(r))
-			answer(w, http.StatusOK, map[string]string{"id": id, "status": action}, err)
-			return
-		}
-	}
-	answer(w, 0, nil, index.ErrNotFound)
+	// The study is the key that keeps the decision behind its object's records.
+	return c, d.cfg.Lists.Objects(ctx, index.Scope{Tenant: d.cfg.Tenant, SOPInstanceUID: instance}, index.Want{}, func(o index.Object) error {
+		c.StudyInstanceUID, c.SeriesInstanceUID = o.StudyInstanceUID, o.SeriesInstanceUID
+		return nil
+	})
 }
 
+// by is who decides, as far as the request tells.
 func by(r *http.Request) string {
 	user, _, _ := r.BasicAuth()
-	return user
+	return strings.ToValidUTF8(user[:min(len(user), maxBy)], "")
 }
 
 func page(r *http.Request) (limit, offset int) {
@@ -172,7 +198,7 @@ func page(r *http.Request) (limit, offset int) {
 }
 
 // answer writes v, or err as {"error", "code"} with the status that fits it.
-func answer(w http.ResponseWriter, status int, v any, err error) {
+func (d desk) answer(w http.ResponseWriter, status int, v any, err error) {
 	if err != nil {
 		var refusal *reject.Error
 		body := map[string]string{"error": "internal error; see the server's log"}
@@ -187,6 +213,9 @@ func answer(w http.ResponseWriter, status int, v any, err error) {
 			}
 			body["code"] = string(refusal.Code)
 			body["error"] = "still cannot be taken: " + string(refusal.Code)
+		}
+		if status >= http.StatusInternalServerError {
+			d.cfg.Logger.Error("an operator's request failed", "error", err.Error())
 		}
 		v = body
 	}

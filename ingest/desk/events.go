@@ -93,7 +93,7 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c, err := e.log.SubscribeFrom(ctx, "events-"+event.NewID(), event.TopicInstances, behind)
 	if err != nil {
-		answer(w, 0, nil, err)
+		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "the log cannot be followed now; try again later"})
 		return
 	}
 	defer c.Close()

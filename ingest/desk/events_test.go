@@ -28,7 +28,9 @@ func liveLog(t *testing.T, n int) (*locallog.Log, func()) {
 		t.Helper()
 		number++
 		in := &event.Instance{ObjectID: fmt.Sprintf("object-%d", number), Tenant: "default", Attributes: map[string]string{"PatientName": "Secret^Name"}}
-		in.IDs.StudyInstanceUID = "1.2.3"
+		in.IDs = event.IDs{StudyInstanceUID: "1.2.3", SeriesInstanceUID: "1.2.3.4", SOPInstanceUID: "1.2.3.4.5", SOPClassUID: "1.2.840.10008.5.1.4.1.1.2"}
+		in.Blob = event.Blob{Key: "blob-1", Bytes: 1, SHA256: strings.Repeat("ab", 32), DatasetSHA256: strings.Repeat("ab", 32)}
+		in.Origin.ReceivedAt = time.Now()
 		env, err := event.NewInstance(event.TypeInstanceStored, "/test", time.Now(), in)
 		if err != nil {
 			t.Fatal(err)
@@ -85,7 +87,7 @@ func TestEventsFromNowAndFromAnId(t *testing.T) {
 	log, add := liveLog(t, 3)
 	e := NewEvents(log)
 	server := httptest.NewServer(e)
-	defer server.Close()
+	t.Cleanup(server.Close) // after the listeners' own cleanup: it waits for them
 
 	now, _ := listen(t, server.URL, "")
 	add()
@@ -114,7 +116,7 @@ func TestEventsFromNowAndFromAnId(t *testing.T) {
 func TestEventsBoundsListeners(t *testing.T) {
 	log, _ := liveLog(t, 0)
 	server := httptest.NewServer(NewEvents(log))
-	defer server.Close()
+	t.Cleanup(server.Close)
 	var last context.CancelFunc
 	for range maxStreams {
 		_, last = listen(t, server.URL, "")

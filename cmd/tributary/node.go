@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,7 +76,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
 	if n.events, err = locallog.Open(ctx, cfg.paths.log, locallog.Options{Logger: cfg.log}); err != nil {
 		return n, fmt.Errorf("open log %s: %w", cfg.paths.log, err)
 	}
-	if n.index, err = index.OpenSQLite(ctx, cfg.paths.index, index.Options{Attachments: attachments{n.blobs}}); err != nil {
+	if err := n.openIndex(ctx); err != nil {
 		return n, fmt.Errorf("open index %s: %w", cfg.paths.index, err)
 	}
 	if n.httpListener, err = net.Listen("tcp", cfg.HTTP); err != nil {
@@ -217,18 +218,25 @@ func (n *node) janitor(ctx context.Context) error {
 	}
 }
 
+// adoptedMark is where the last look for orphans is noted.
+func (n *node) adoptedMark() string { return filepath.Join(n.cfg.paths.state, "adopted-until") }
+
 // adopt gives events to blobs made since the last round and before until, and remembers the round.
 func (n *node) adopt(ctx context.Context, until time.Time) error {
-	mark := filepath.Join(n.cfg.paths.state, "adopted-until")
+	mark := n.adoptedMark()
+	head := n.events.Head(event.TopicInstances).Offset
 	var since time.Time
+	var had int64 // newest record then
 	if text, err := os.ReadFile(mark); err == nil {
 		// An unreadable mark means looking at everything, which is slow and right.
-		since, _ = time.Parse(time.RFC3339Nano, strings.TrimSpace(string(text)))
+		when, offset, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+		since, _ = time.Parse(time.RFC3339Nano, when)
+		had, _ = strconv.ParseInt(offset, 10, 64)
 	}
 	switch {
 	case since.After(until): // the clock went back, and blobs were made before the mark since
 		since = time.Time{}
-	case n.events.Head(event.TopicInstances).Offset == 0: // the log is new, or was lost
+	case head == 0 || head < had: // the log is new, was lost, or is an older copy
 		since = time.Time{}
 	case !since.IsZero():
 		since = since.Add(-orphanGrace)
@@ -241,7 +249,7 @@ func (n *node) adopt(ctx context.Context, until time.Time) error {
 		n.cfg.log.Warn("blobs without an event were given one", "count", adopted)
 	}
 	// A lost mark costs a longer look, so no fsync.
-	return os.WriteFile(mark, []byte(until.UTC().Format(time.RFC3339Nano)+"\n"), 0o600)
+	return os.WriteFile(mark, fmt.Appendf(nil, "%s %d\n", until.UTC().Format(time.RFC3339Nano), head), 0o600)
 }
 
 // close closes what was opened, last first.

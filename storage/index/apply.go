@@ -46,21 +46,28 @@ func (db *DB) Apply(ctx context.Context, records []eventlog.Record) (err error) 
 
 // Applied returns the offset of the last applied record of a partition, -1 when there is none.
 func (db *DB) Applied(ctx context.Context, topic string, partition int32) (int64, error) {
-	rows, err := db.plans.query(ctx, "SELECT applied FROM offsets WHERE topic = $1 AND partition = $2", topic, partition)
+	offset, _, err := db.LastApplied(ctx, topic, partition)
+	return offset, err
+}
+
+// LastApplied is Applied with the record's event id, by which one tells whether a log is the one that the
+// index was made from. The id is "" when there is no record, and in an index of an earlier release.
+func (db *DB) LastApplied(ctx context.Context, topic string, partition int32) (offset int64, eventID string, err error) {
+	rows, err := db.plans.query(ctx, "SELECT applied, event_id FROM offsets WHERE topic = $1 AND partition = $2", topic, partition)
 	if err != nil {
-		return -1, db.failed(ctx, "read offset", err)
+		return -1, "", db.failed(ctx, "read offset", err)
 	}
 	defer rows.Close()
-	applied := int64(-1)
+	offset = -1
 	if rows.Next() {
-		if err := rows.Scan(&applied); err != nil {
-			return -1, db.failed(ctx, "read offset", err)
+		if err := rows.Scan(&offset, &eventID); err != nil {
+			return -1, "", db.failed(ctx, "read offset", err)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return -1, db.failed(ctx, "read offset", err)
+		return -1, "", db.failed(ctx, "read offset", err)
 	}
-	return applied, nil
+	return offset, eventID, nil
 }
 
 // source is a partition of a topic.
@@ -104,9 +111,10 @@ func (w *writer) apply(ctx context.Context, changes []*change) (err error) {
 	if err := b.flush(); err != nil {
 		return err
 	}
-	for s, offset := range offsets {
-		err := w.exec(`INSERT INTO offsets (topic, partition, applied) VALUES ($1, $2, $3)
-			ON CONFLICT (topic, partition) DO UPDATE SET applied = excluded.applied`, s.topic, int64(s.partition), offset)
+	for s, last := range offsets {
+		err := w.exec(`INSERT INTO offsets (topic, partition, applied, event_id) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (topic, partition) DO UPDATE SET applied = excluded.applied, event_id = excluded.event_id`,
+			s.topic, int64(s.partition), last.Offset, last.Event.ID)
 		if err != nil {
 			return err
 		}
@@ -118,10 +126,10 @@ func (w *writer) apply(ctx context.Context, changes []*change) (err error) {
 	return nil
 }
 
-// unseen leaves out what the stored offsets cover, and returns the offsets to store.
-func (w *writer) unseen(changes []*change) (offsets map[source]int64, fresh []*change, err error) {
+// unseen leaves out what the stored offsets cover, and returns the last record of each source.
+func (w *writer) unseen(changes []*change) (offsets map[source]eventlog.Record, fresh []*change, err error) {
 	stored := make(map[source]int64)
-	offsets = make(map[source]int64)
+	offsets = make(map[source]eventlog.Record)
 	for _, c := range changes {
 		s := source{c.record.Topic, c.record.Partition}
 		if _, ok := stored[s]; !ok {
@@ -136,8 +144,8 @@ func (w *writer) unseen(changes []*change) (offsets map[source]int64, fresh []*c
 		if c.record.Offset <= stored[s] {
 			continue
 		}
-		if have, ok := offsets[s]; !ok || c.record.Offset > have {
-			offsets[s] = c.record.Offset
+		if have, ok := offsets[s]; !ok || c.record.Offset > have.Offset {
+			offsets[s] = c.record
 		}
 		fresh = append(fresh, c)
 	}

@@ -74,6 +74,20 @@ func (e *RecordError) Permanent() bool { return true }
 // ErrClosed is returned by calls after Close.
 var ErrClosed = errors.New("index is closed")
 
+// ErrDamaged is returned by OpenSQLite for a file that is no data base or not a whole one. The index is a
+// view: a new one can be made from the log.
+var ErrDamaged = errors.New("index file is damaged")
+
+// damage marks what SQLite says of a broken file (sqlite.org/rescode.html).
+func damage(err error) error {
+	const corrupt, notADatabase = 11, 26
+	var e *sqlite.Error
+	if errors.As(err, &e) && (e.Code()&0xFF == corrupt || e.Code()&0xFF == notADatabase) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
 // OpenSQLite opens or creates the index in the file at path, whose folder must exist. One process may
 // write it at a time. A file of a newer schema is refused.
 func OpenSQLite(ctx context.Context, path string, opt Options) (*DB, error) {
@@ -104,7 +118,7 @@ func OpenSQLite(ctx context.Context, path string, opt Options) (*DB, error) {
 	db.readers.SetMaxOpenConns(opt.Readers)
 	db.readers.SetMaxIdleConns(opt.Readers)
 	if db.writer, err = newWriter(ctx, db.writers, db.dialect); err != nil {
-		return nil, errors.Join(fmt.Errorf("open index: %w", err), db.writers.Close(), db.sweeper.Close(), db.readers.Close())
+		return nil, errors.Join(fmt.Errorf("open index: %w", damage(err)), db.writers.Close(), db.sweeper.Close(), db.readers.Close())
 	}
 	db.stopped.Go(db.checkpoints)
 	return db, nil

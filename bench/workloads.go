@@ -156,7 +156,7 @@ func (b *bench) runW4(ctx context.Context, s system) error {
 			if err != nil {
 				return fmt.Errorf("fill %s: %w", s.name, err)
 			}
-			fmt.Fprintf(b.log, "W4   %s is filled (%v, unsynced)\n", s.name, l.elapsed.Round(time.Second))
+			fmt.Fprintf(b.log, "%5.0fs W4   filled, unsynced, in %-22v %s\n", time.Since(b.began).Seconds(), l.elapsed.Round(time.Second), s.name)
 			salt = p.salt
 		default:
 			slice := b.slice

@@ -258,6 +258,37 @@ func TestAdmitKeepsEveryByteOnce(t *testing.T) {
 	}
 }
 
+// TestAdmitHashesLargeObjects holds the two sums of an object whose hashes are taken side by side, in reads
+// of every size.
+func TestAdmitHashesLargeObjects(t *testing.T) {
+	head := file("1.2.3.4.5", "A")
+	pixels := append([]byte{0xE0, 0x7F, 0x10, 0x00, 'O', 'W', 0, 0, 0, 0, 0x30, 0}, make([]byte, 3<<20)...)
+	for i := range pixels[12:] {
+		pixels[12+i] = byte(i * 7)
+	}
+	whole := append(head, pixels...)
+	for name, r := range map[string]io.Reader{
+		"at once":    bytes.NewReader(whole),
+		"in halves":  iotest.HalfReader(bytes.NewReader(whole)),
+		"by the end": iotest.DataErrReader(bytes.NewReader(whole)),
+	} {
+		w := newWorld()
+		rec, err := New(Config{}, w, w, w).Admit(t.Context(), Arrival{Body: r})
+		if err != nil || rec.SHA256 != hexSum(whole) {
+			t.Errorf("%s: %+v, %v", name, rec, err)
+			continue
+		}
+		got, err := event.Decode[event.Instance](w.events[0].Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := append(dataset("1.2.3.4.5", "A"), pixels...)
+		if got.Blob.DatasetSHA256 != hexSum(set) || got.Blob.DatasetOffset != int64(len(whole)-len(set)) {
+			t.Errorf("%s: data set %s at %d", name, got.Blob.DatasetSHA256, got.Blob.DatasetOffset)
+		}
+	}
+}
+
 func TestAdmitTellsDuplicatesFromConflicts(t *testing.T) {
 	w := newWorld()
 	in := New(Config{}, w, w, w)

@@ -249,7 +249,9 @@ func (in *Intake) store(ctx context.Context, a Arrival, ad admission, rd reading
 	if len(late) > 0 {
 		versions, current = append(versions, late...), cmp.Or(current, late[0].ObjectID)
 	}
-	same := slices.IndexFunc(versions, func(v index.Version) bool { return v.DatasetSHA256 == rd.dataset })
+	same := slices.IndexFunc(versions, func(v index.Version) bool {
+		return v.DatasetSHA256 == rd.dataset && v.TransferSyntaxUID == rd.object.TransferSyntaxUID
+	})
 	switch {
 	case same >= 0 && in.intact(ctx, versions[same].BlobKey):
 		rec.ID, rec.Status = versions[same].ObjectID, Duplicate
@@ -272,7 +274,7 @@ func (in *Intake) store(ctx context.Context, a Arrival, ad admission, rd reading
 	}
 	in.busy.remember(id, index.Version{
 		ObjectID: ev.ObjectID, DatasetSHA256: rd.dataset, BlobKey: ev.Blob.Key,
-		ReceivedAt: ev.Origin.ReceivedAt.UTC().Format(time.RFC3339Nano),
+		TransferSyntaxUID: ev.Blob.TransferSyntaxUID, ReceivedAt: ev.Origin.ReceivedAt.UTC().Format(time.RFC3339Nano),
 	}, at, in.view.Seen)
 	return rec, nil
 }

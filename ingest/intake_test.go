@@ -139,7 +139,7 @@ func (w *world) Lookup(_ context.Context, tenant, sop string) (versions []index.
 		}
 		v := index.Version{
 			ObjectID: in.ObjectID, DatasetSHA256: in.Blob.DatasetSHA256, BlobKey: in.Blob.Key,
-			ReceivedAt: in.Origin.ReceivedAt.Format(time.RFC3339Nano),
+			TransferSyntaxUID: in.Blob.TransferSyntaxUID, ReceivedAt: in.Origin.ReceivedAt.Format(time.RFC3339Nano),
 		}
 		if i := slices.IndexFunc(versions, func(v index.Version) bool { return v.ObjectID == in.ObjectID }); i >= 0 {
 			versions[i] = v // the latest event of an object tells where its bytes are
@@ -311,6 +311,15 @@ func TestAdmitTellsDuplicatesFromConflicts(t *testing.T) {
 	if len(w.blobs) != 1 || len(w.events) != 1 {
 		t.Errorf("a duplicate left %d blobs and %d events", len(w.blobs), len(w.events))
 	}
+	// The same bytes under another transfer syntax are other pixels: one of the two was labelled wrongly.
+	jpeg := append(part10.AppendFileMeta(nil, part10.FileMeta{
+		MediaStorageSOPClassUID: ctStorage, MediaStorageSOPInstanceUID: "1.2.3.4.6", TransferSyntaxUID: "1.2.840.10008.1.2.4.50",
+	}), dataset("1.2.3.4.6", "A")...)
+	lossless := bytes.Replace(jpeg, []byte("1.2.840.10008.1.2.4.50"), []byte("1.2.840.10008.1.2.4.70"), 1)
+	if a, b, c := admit(jpeg), admit(lossless), admit(lossless); a.Status != Stored || b.Status != Conflict || c.Status != Duplicate || c.ID != b.ID {
+		t.Errorf("another transfer syntax: %s, %s, %s", a.Status, b.Status, c.Status)
+	}
+	w.blobs, w.events = map[string][]byte{w.blobKey(t, 0): w.blobs[w.blobKey(t, 0)]}, w.events[:1]
 	if other := admit(file("1.2.3.4.5", "B")); other.Status != Conflict {
 		t.Errorf("other data set: %+v, want a conflict", other)
 	}
@@ -338,13 +347,7 @@ func TestDamagedCopyIsNoDuplicate(t *testing.T) {
 	whole := file("1.2.3.4.5", "A")
 	broken := whole[:len(whole)-70]
 	first, kept := admit(whole), admit(broken)
-	key := func(i int) string {
-		ev, err := event.Decode[event.Instance](w.events[i].Data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return ev.Blob.Key
-	}
+	key := func(i int) string { return w.blobKey(t, i) }
 	w.blobs[key(0)] = nil // rotten
 	delete(w.blobs, key(1))
 	again := admit(whole)
@@ -362,6 +365,15 @@ func TestDamagedCopyIsNoDuplicate(t *testing.T) {
 	if rec := admit(broken); rec.Status != Quarantined || rec.ID == kept.ID || !bytes.Equal(w.blobs[key(3)], broken) {
 		t.Errorf("a quarantined copy that came again: %+v, want it kept anew", rec)
 	}
+}
+
+func (w *world) blobKey(t *testing.T, number int) string {
+	t.Helper()
+	ev, err := event.Decode[event.Instance](w.events[number].Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ev.Blob.Key
 }
 
 // rotten says of an empty blob that it is damaged, as stores with checksums do.

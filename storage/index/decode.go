@@ -51,6 +51,10 @@ type instance struct {
 // value returns an attribute; instances have some 40, so a walk beats a map.
 func (in *instance) value(keyword string) string { return find(in.all, keyword) }
 
+// identity tells one data set from another: the same bytes under another transfer syntax are another image,
+// and mean that one of two senders named the wrong one.
+func (in *instance) identity() string { return in.datasetSHA256 + " " + in.syntax }
+
 func find(all []pair, keyword string) string {
 	for _, p := range all {
 		if p.keyword == keyword {

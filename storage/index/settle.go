@@ -6,7 +6,7 @@ import "fmt"
 type version struct {
 	id         int64
 	superseded string
-	hash       string
+	hash       string // identity of the data set
 	place
 	eventID string
 	series  int64
@@ -19,7 +19,7 @@ func (b *batch) versions(k sopKey) ([]version, error) {
 		err := scan(&v.id, &v.superseded, &v.hash, &v.received, &v.object, &v.eventID, &v.series)
 		out = append(out, v)
 		return err
-	}, `SELECT id, superseded, dataset_sha256, received, object_id, event_id, series_id
+	}, `SELECT id, superseded, dataset_sha256 || ' ' || transfer_syntax_uid, received, object_id, event_id, series_id
 		FROM instances WHERE tenant = $1 AND sop_instance_uid = $2`, k.tenant, k.uid)
 	return out, err
 }
@@ -35,13 +35,13 @@ func (b *batch) collide(in *instance) error {
 	var same *version
 	others := false
 	for i, v := range versions {
-		if v.hash == in.datasetSHA256 {
+		if v.hash == in.identity() {
 			same = &versions[i]
 		}
 		others = others || v.object != in.object
 	}
 	if others {
-		err := b.sibling(k, in.datasetSHA256, in.object)
+		err := b.sibling(k, in.identity(), in.object)
 		for _, v := range versions {
 			if err == nil {
 				err = b.sibling(k, v.hash, v.object)
@@ -53,7 +53,7 @@ func (b *batch) collide(in *instance) error {
 	}
 	switch {
 	case same == nil:
-		if _, err := b.enter(in, in.datasetSHA256); err != nil {
+		if _, err := b.enter(in, in.identity()); err != nil {
 			return err
 		}
 	case in.before(same.place) || in.place == same.place && in.eventID > same.eventID:
@@ -62,7 +62,7 @@ func (b *batch) collide(in *instance) error {
 		if err := b.demote(*same); err != nil {
 			return err
 		}
-		if err := b.exec(updateInstance, append(in.values(in.datasetSHA256, 0), same.id)...); err != nil {
+		if err := b.exec(updateInstance, append(in.values(in.identity(), 0), same.id)...); err != nil {
 			return fmt.Errorf("rewrite instance: %w", err)
 		}
 		if err := b.exec(updateDocument, append(in.documents(), same.id)...); err != nil {

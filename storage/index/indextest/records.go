@@ -25,6 +25,7 @@ type Instance struct {
 	Attributes                map[string]string
 	Header, Layout            string // JSON
 	Key                       string // of the blob
+	Syntax                    string // UID
 }
 
 // Tape makes records with growing offsets and event ids, as one partition of a log.
@@ -85,6 +86,9 @@ func (in Instance) Body() event.Instance {
 			SeriesInstanceUID: in.Series, SOPInstanceUID: in.SOP, SOPClassUID: in.Class,
 		},
 		Attributes: a, ScannerVersion: 1,
+	}
+	if in.Syntax != "" {
+		body.Blob.TransferSyntaxUID = in.Syntax
 	}
 	if in.Key != "" {
 		body.Blob.Key = in.Key

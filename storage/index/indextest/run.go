@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T, blobs index.Attachments) Index) {
 		{"versions of an instance", versions},
 		{"a version of another study", movedVersion},
 		{"an object whose bytes were replaced", replacedBytes},
+		{"another transfer syntax", otherSyntax},
 		{"quarantine", quarantine},
 		{"tenants don't meet", tenants},
 		{"a cancelled context", cancelled},

@@ -225,6 +225,23 @@ func replacedBytes(t *testing.T, x Index) {
 	same(t, "instances", column(search(t, x, index.Query{}), "NumberOfStudyRelatedInstances"), []string{"1"})
 }
 
+// otherSyntax checks that the same bytes under another transfer syntax are a version of their own.
+func otherSyntax(t *testing.T, x Index) {
+	tape := NewTape(t)
+	apply(t, x, tape.Stored(Instance{SOP: "7", Object: "01", Bytes: "a"}),
+		tape.Conflict(Instance{SOP: "7", Object: "02", Bytes: "a", Syntax: "1.2.840.10008.1.2.4.50", Received: Epoch.Add(time.Minute)}, "01"))
+	if got, current, err := x.Lookup(t.Context(), "clinic", "7"); err != nil || len(got) != 2 || current != "01" {
+		t.Errorf("%+v, current %q, %v", got, current, err)
+	}
+	apply(t, x, tape.Resolved(event.TypeConflictResolved, "02", "promoted", Epoch.Add(time.Hour)))
+	if _, current, err := x.Lookup(t.Context(), "clinic", "7"); err != nil || current != "02" {
+		t.Errorf("current %q, %v; want the promoted one", current, err)
+	}
+	if open, err := x.Conflicts(t.Context(), "clinic", 10, 0); err != nil || len(open) != 0 {
+		t.Errorf("%d conflicts, %v", len(open), err)
+	}
+}
+
 func movedVersion(t *testing.T, x Index) {
 	tape := NewTape(t)
 	a := Instance{Study: "1.1", Series: "1.1.1", SOP: "7", Object: "01", Bytes: "a", Attributes: map[string]string{"Modality": "US"}}
@@ -364,7 +381,7 @@ func randomEvents(r *rapid.T, tape *Tape, mark string) []eventlog.Record {
 		study := fmt.Sprintf("%s%d", mark, pick("study", 2))
 		pool[i] = Instance{
 			Study: study, Series: fmt.Sprintf("%s.%d", study, pick("series", 1)), SOP: fmt.Sprintf("%s7.%d", mark, pick("instance", 2)),
-			Object: fmt.Sprintf("%s0%d", mark, i), Bytes: fmt.Sprint(pick("bytes", 2)),
+			Object: fmt.Sprintf("%s0%d", mark, i), Bytes: fmt.Sprint(pick("bytes", 2)), Syntax: fmt.Sprintf("1.2.%d", pick("syntax", 1)),
 			Received: Epoch.Add(time.Duration(pick("minute", 5)) * time.Minute),
 		}
 	}

@@ -57,7 +57,7 @@ CREATE UNIQUE INDEX series_uid ON series (series_instance_uid, study_id);
 CREATE UNIQUE INDEX series_of_study ON series (study_id, number, series_instance_uid);
 
 -- Every data set of every SOP Instance UID. superseded is '' for the one that readers see, and the
--- hash of the data set for all others, which belong to no series.
+-- data set's hash and transfer syntax for all others, which belong to no series.
 CREATE TABLE instances (
 	id                  {id},
 	tenant              {text}  NOT NULL,
@@ -107,7 +107,7 @@ CREATE TABLE documents (
 CREATE TABLE siblings (
 	tenant           {text} NOT NULL,
 	sop_instance_uid {text} NOT NULL,
-	dataset_sha256   {text} NOT NULL,
+	dataset_sha256   {text} NOT NULL, -- and transfer syntax
 	object_id        {text} NOT NULL,
 	PRIMARY KEY (tenant, sop_instance_uid, dataset_sha256, object_id)
 );

@@ -38,8 +38,8 @@ func TestLargeObjectsShareMemory(t *testing.T) {
 			b := largeFile(fmt.Sprintf("1.2.3.%d", i+1))
 			first, last := bytes.NewReader(b[:len(b)-100]), bytes.NewReader(b[len(b)-100:])
 			go func() { done <- admit(io.MultiReader(first, waiting{more}, last)) }()
+			synctest.Wait() // each has all it needs before the next comes: in step, they would share it out
 		}
-		synctest.Wait()
 		begin := time.Now()
 		if err := admit(bytes.NewReader(largeFile("1.2.3.9"))); reject.CodeOf(err) != reject.OutOfResources {
 			t.Errorf("one large object too many: %v", err)

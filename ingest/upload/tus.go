@@ -30,8 +30,8 @@ type TusConfig struct {
 	TTL      time.Duration // how long an upload or a receipt lives after its last progress, default 7 days
 	MaxOpen  int           // uploads that are not admitted yet, default 10,000
 
-	// Reserve is asked before an upload of so many bytes (0 while the length is deferred) is begun; an
-	// error refuses it with 503. Nil: none.
+	// Reserve is asked before an upload of so many bytes (0 while the length is deferred) is begun, and for
+	// every few mebibytes that a PATCH brings; an error refuses it with 503. Nil: none.
 	Reserve func(bytes int64) error
 
 	RetryEvery time.Duration // of whole uploads that could not be admitted, default 30 s

@@ -534,6 +534,32 @@ func TestTusRoom(t *testing.T) {
 	create(t, h, 5)
 }
 
+// TestTusRoomWithinUpload fills the disk in the middle of a PATCH: what came before counts, and the
+// upload goes on when there is room again.
+func TestTusRoomWithinUpload(t *testing.T) {
+	f := &fakeIntake{}
+	looks, most := 0, 3
+	h := newTus(t, f, t.TempDir(), func(c *TusConfig) {
+		c.MaxBytes = 32 << 20
+		c.Reserve = func(int64) error {
+			if looks++; looks > most {
+				return errors.New("disk reserve")
+			}
+			return nil
+		}
+	})
+	whole := strings.Repeat("0123456789abcdef", 1<<20)
+	url := create(t, h, len(whole)) // the first look
+	if w := patch(h, url, 0, whole); w.Code != 503 || w.Header().Get("Retry-After") == "" {
+		t.Fatalf("PATCH beyond the reserve: %d", w.Code)
+	}
+	wantOffset(t, h, url, 2*roomEvery)
+	most = 100
+	if w := patch(h, url, 2*roomEvery, whole[2*roomEvery:]); w.Code != 204 {
+		t.Errorf("the rest: %d", w.Code)
+	}
+}
+
 // TestTusLocks needs requests that overlap, so real connections.
 func TestTusLocks(t *testing.T) {
 	f := &fakeIntake{}

@@ -50,8 +50,12 @@ func (u *tusUpload) WriteChunk(_ context.Context, offset int64, src io.Reader) (
 	if u.r.Size >= 0 {
 		limit = u.r.Size - offset
 	}
-	n, err := u.t.spool.append(u.r, offset, io.LimitReader(src, limit), u.q.check)
-	if err != nil {
+	room := &roomReader{src: io.LimitReader(src, limit), rest: limit, reserve: u.t.cfg.Reserve}
+	n, err := u.t.spool.append(u.r, offset, room, u.q.check)
+	switch {
+	case room.full: // what came before is kept and counts
+		return n, errFull
+	case err != nil:
 		return n, u.t.diskError(err)
 	}
 	if n == limit {
@@ -60,6 +64,35 @@ func (u *tusUpload) WriteChunk(_ context.Context, offset int64, src io.Reader) (
 		}
 	}
 	return n, nil
+}
+
+// roomEvery is after how many bytes of one PATCH the disk reserve is looked at again. Uploads that were
+// begun while there was room may together be larger than it.
+const roomEvery = 4 << 20
+
+// roomReader ends when the disk reserve is reached.
+type roomReader struct {
+	src     io.Reader
+	rest    int64                   // bytes that may come
+	reserve func(bytes int64) error // nil for none
+	left    int64                   // until the next look
+	full    bool
+}
+
+func (r *roomReader) Read(p []byte) (int, error) {
+	if r.reserve == nil {
+		return r.src.Read(p)
+	}
+	if r.left <= 0 {
+		if r.full = r.reserve(min(r.rest, roomEvery)) != nil; r.full {
+			return 0, io.EOF
+		}
+		r.left = roomEvery
+	}
+	n, err := r.src.Read(p[:min(int64(len(p)), r.left)])
+	r.left -= int64(n)
+	r.rest -= int64(n)
+	return n, err
 }
 
 // DeclareLength implements tusd.LengthDeclarableUpload.

@@ -78,10 +78,11 @@ func (s *scanner) bytesOf(e *entry) []byte {
 	return s.header[e.off : e.off+e.len]
 }
 
-// identifying tells elements of which an object may not say two things.
+// identifying tells elements of which an object may not say two things: which instance of whom it is, what
+// its names mean, and how its pixels lie.
 func identifying(tag uint32) bool {
 	switch tag {
-	case 0x00080016, 0x00080018, 0x00080050, 0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x0020000D, 0x0020000E,
+	case 0x00080005, 0x00080016, 0x00080018, 0x00080050, 0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x0020000D, 0x0020000E,
 		0x00280002, 0x00280004, 0x00280008, 0x00280010, 0x00280011, 0x00280100, 0x00280103,
 		tagPixelData, tagFloatPixelData, tagDoublePixelData, tagDocument:
 		return true

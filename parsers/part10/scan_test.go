@@ -374,6 +374,18 @@ func TestHeaderOrderAndCharset(t *testing.T) {
 	}
 }
 
+// Two character sets make two names of one patient: nobody can tell which is meant.
+func TestTwoCharacterSets(t *testing.T) {
+	m := &maker{}
+	m.el(0x00080005, "CS", "ISO_IR 100")
+	m.el(0x00080005, "CS", "ISO_IR 144")
+	m.ids()
+	m.patient()
+	if _, err := scan(t, m.file(explicitLittleEndian), Options{}); reject.CodeOf(err) != reject.DuplicateElement {
+		t.Errorf("%v, want %s", err, reject.DuplicateElement)
+	}
+}
+
 func TestFileMetaRoundTrip(t *testing.T) {
 	want := FileMeta{
 		MediaStorageSOPClassUID: "1.2.840.10008.5.1.4.1.1.7", MediaStorageSOPInstanceUID: "2.25.1",

@@ -21,6 +21,8 @@ func (v view) WaitApplied(ctx context.Context, pos eventlog.Position) error {
 	return v.stage.WaitApplied(ctx, pos)
 }
 
+func (v view) Seen(pos eventlog.Position) bool { return v.stage.Seen(pos) }
+
 // attachments opens what events keep beside their blobs.
 type attachments struct{ blobs blob.Store }
 
@@ -39,5 +41,3 @@ func (a attachments) ReadBlob(ctx context.Context, key string, most int64) ([]by
 	}
 	return data, nil
 }
-
-func (v view) Seen(pos eventlog.Position) bool { return v.stage.Seen(pos) }

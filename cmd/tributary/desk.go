@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/tributary-dicom/tributary/storage/index"
 )
@@ -22,9 +21,8 @@ type remote struct {
 	JSON   bool   `help:"Print JSON." name:"json"`
 }
 
-const deskTimeout = 30 * time.Second
-
-// do asks the node and returns its body, which the caller closes.
+// do asks the node and returns its body, which the caller closes. No time is set for the answer: a retry
+// reads the whole object, and a file takes what the line takes. Ctrl-C ends either.
 func (r remote) do(ctx context.Context, method, path string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(r.Server, "/")+path, nil)
 	if err != nil {
@@ -33,8 +31,7 @@ func (r remote) do(ctx context.Context, method, path string) (io.ReadCloser, err
 	if r.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+r.Token)
 	}
-	client := &http.Client{Timeout: deskTimeout}
-	resp, err := client.Do(req)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("no answer from %s (is the node running? name it with --server): %w", r.Server, errors.Unwrap(err))
 	}
@@ -43,6 +40,9 @@ func (r remote) do(ctx context.Context, method, path string) (io.ReadCloser, err
 		var said struct{ Error string }
 		if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&said); err != nil || said.Error == "" {
 			said.Error = resp.Status
+		}
+		if resp.StatusCode == http.StatusUnauthorized {
+			said.Error = "the node asks for its token: give --token, or set TRIBUTARY_TOKEN"
 		}
 		return nil, errors.New(said.Error)
 	}
@@ -62,7 +62,7 @@ func (r remote) ask(ctx context.Context, method, path string, v any) error {
 	return nil
 }
 
-// all walks a paged list.
+// all walks a paged list. Entries that come or go meanwhile may be missed or told twice.
 func all[T any](ctx context.Context, r remote, path string) ([]T, error) {
 	const page = 500
 	list := []T{}

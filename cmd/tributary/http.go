@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 
 // openDoors makes the servers; nothing listens to them yet.
 func (n *node) openDoors() (err error) {
-	n.tus, err = upload.NewTus(upload.TusConfig{Config: n.uploadConfig(), Dir: n.cfg.paths.tus, TTL: n.cfg.TusExpiry,
+	n.tus, err = upload.NewTus(upload.TusConfig{
+		Config: n.uploadConfig(), Dir: n.cfg.paths.tus, TTL: n.cfg.TusExpiry,
 		// The spool shares the blobs' disk, and their reserve.
 		Reserve: func(int64) error { return n.blobs.Ready(context.Background()) },
 	})
@@ -30,16 +32,13 @@ func (n *node) openDoors() (err error) {
 	}
 	scp := storescp.Config{
 		Intake: n.intake, Tenant: ingest.DefaultTenant, AETitle: n.cfg.AET, CheckAETitle: n.cfg.CheckAET,
-		Peers: n.cfg.peers, SOPClass: n.cfg.sopClass(), Logger: n.cfg.log,
+		Peers: n.cfg.peers, SOPClass: n.cfg.sopClass(),
 	}
 	n.dicom = &dimse.Server{
 		Policy: storescp.Policy(scp), Handler: storescp.Handler(scp), Log: n.cfg.log, Metrics: newDIMSEMetrics(n.metrics),
-		Limits: dimse.Limits{
-			MaxObjectBytes: n.cfg.MaxObject, MaxAssociations: n.cfg.MaxAssociations, MaxPerIP: n.cfg.MaxPerIP,
-			MaxPDU: n.cfg.MaxPDU, Idle: n.cfg.IdleTimeout, Stall: n.cfg.Stall,
-		},
+		Limits: n.cfg.dimseLimits(),
 	}
-	return n.dicom.Limits.Validate()
+	return nil
 }
 
 // pace is how slow an HTTP sender may be.
@@ -57,7 +56,7 @@ func (n *node) httpServer() *http.Server {
 	})
 	plain := upload.New(n.uploadConfig())
 	readers := dicomweb.New(dicomweb.Config{Index: n.index, Blobs: n.blobs, Log: n.cfg.log})
-	operators := desk.New(desk.Config{Tenant: ingest.DefaultTenant, Lists: n.index, Decisions: n.intake, Blobs: n.blobs})
+	operators := desk.New(desk.Config{Tenant: ingest.DefaultTenant, Lists: n.index, Decisions: n.intake, Blobs: n.blobs, Logger: n.cfg.log})
 
 	mux := http.NewServeMux()
 	mux.Handle("POST /dicom-web/studies", stow)
@@ -77,10 +76,11 @@ func (n *node) httpServer() *http.Server {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /{$}", n.welcome)
 	server := &http.Server{
-		Handler:           guard(mux, n.cfg.tokens),
+		Handler:           n.cfg.guard(mux),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(n.cfg.log.Handler(), slog.LevelWarn),
 	}
 	server.RegisterOnShutdown(live.Close)
 	return server

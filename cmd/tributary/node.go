@@ -32,6 +32,7 @@ import (
 // nodeConfig is what a node needs to know, checked.
 type nodeConfig struct {
 	nodeFlags
+	engineFlags
 	paths  enginePaths
 	peers  []storescp.Peer
 	tokens []string
@@ -284,9 +285,9 @@ func (n *node) doors() string {
   upload    %s/upload           POST one file, or a form
   tus       %s/upload/tus/      resumable
   search    %s/dicom-web/studies?limit=10
-  operators %s/quarantine  %s/conflicts
+  operators %s/quarantine  %s/conflicts  %s/events
   health    %s/readyz  %s/metrics
 
 Stop with Ctrl-C.
-`, n.cfg.paths.blobs, n.cfg.AET, n.dicomListener.Addr(), base, base, base, base, base, base, base, base)
+`, n.cfg.Data, n.cfg.AET, n.dicomListener.Addr(), base, base, base, base, base, base, base, base, base)
 }

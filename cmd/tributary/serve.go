@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/tributary-dicom/tributary/dimse"
 	"github.com/tributary-dicom/tributary/ingest/storescp"
 )
 
@@ -39,7 +39,7 @@ type nodeFlags struct {
 	MaxPDU          uint32        `help:"Largest PDU that we announce, in bytes." default:"131072" env:"TRIBUTARY_MAX_PDU"`
 	IdleTimeout     time.Duration `help:"How long an Association may be silent between messages." default:"60s" env:"TRIBUTARY_IDLE_TIMEOUT"`
 	Stall           time.Duration `help:"How long a sender may pause within an object." default:"30s" env:"TRIBUTARY_STALL"`
-	Reserve         int64         `help:"Free disk space that is left alone, in bytes (default: 5 % of the disk, at most 2 GiB)." default:"-1" env:"TRIBUTARY_RESERVE" placeholder:"BYTES"`
+	Reserve         int64         `help:"Free disk space that is left alone, in bytes; 0 is 5 % of the disk and at most 2 GiB, -1 is none." default:"0" env:"TRIBUTARY_RESERVE" placeholder:"BYTES"`
 	TusExpiry       time.Duration `help:"How long an unfinished resumable upload is kept." default:"168h" env:"TRIBUTARY_TUS_EXPIRY"`
 	Pprof           string        `help:"Serve Go's profiles at this loopback address." env:"TRIBUTARY_PPROF" placeholder:"HOST:PORT"`
 	Drain           time.Duration `help:"How long a shutdown waits for objects in flight." default:"25s" env:"TRIBUTARY_DRAIN"`
@@ -70,17 +70,25 @@ func newLogger(std streams, format, level string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(std.err, opt))
 }
 
+// dimseLimits bound what DICOM peers may cost.
+func (f nodeFlags) dimseLimits() dimse.Limits {
+	return dimse.Limits{
+		MaxObjectBytes: f.MaxObject, MaxAssociations: f.MaxAssociations, MaxPerIP: f.MaxPerIP,
+		MaxPDU: f.MaxPDU, Idle: f.IdleTimeout, Stall: f.Stall,
+	}
+}
+
 // nodeConfig checks the flags together and reports every mistake at once.
 func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeConfig, error) {
-	cfg := nodeConfig{nodeFlags: f, log: logger}
+	cfg := nodeConfig{nodeFlags: f, engineFlags: engines, log: logger}
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	var err error
 	if cfg.paths, err = engines.paths(); err != nil {
 		errs = append(errs, err)
 	}
-	if len(f.AET) < 1 || len(f.AET) > 16 || strings.ContainsAny(f.AET, "\\ \t") {
-		fail("--aet %q: an AE title has 1 to 16 characters without space and backslash", f.AET)
+	if len(f.AET) < 1 || len(f.AET) > 16 || strings.ContainsFunc(f.AET, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }) {
+		fail("--aet %q: an AE title has 1 to 16 ASCII characters without space and backslash", f.AET)
 	}
 	for _, p := range f.Peers {
 		peer, err := storescp.ParsePeer(p)
@@ -100,8 +108,21 @@ func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeCon
 			fail("--token-file %s has no token", f.TokenFile)
 		}
 	}
-	if f.MaxObject < 1 || f.MaxAssociations < 1 || f.MaxPerIP < 1 || f.Stall <= 0 || f.IdleTimeout <= 0 || f.TusExpiry <= 0 {
-		fail("limits must be positive")
+	for _, limit := range []struct {
+		flag  string
+		value int64
+	}{
+		{"--max-object", f.MaxObject}, {"--max-associations", int64(f.MaxAssociations)}, {"--max-per-ip", int64(f.MaxPerIP)},
+		{"--max-pdu", int64(f.MaxPDU)},
+		{"--idle-timeout", int64(f.IdleTimeout)}, {"--stall", int64(f.Stall)},
+		{"--tus-expiry", int64(f.TusExpiry)}, {"--drain", int64(f.Drain)},
+	} {
+		if limit.value <= 0 {
+			fail("%s must be more than 0", limit.flag)
+		}
+	}
+	if err := f.dimseLimits().Validate(); err != nil {
+		errs = append(errs, err)
 	}
 	if f.Pprof != "" && !loopback(f.Pprof) {
 		fail("--pprof %s: profiles show memory, so they are served on loopback only", f.Pprof)
@@ -124,17 +145,4 @@ func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeCon
 		return cfg, usageError{errors.Join(errs...)}
 	}
 	return cfg, nil
-}
-
-// loopback reports whether only this machine can reach addr.
-func loopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 
 	"github.com/tributary-dicom/tributary/dimse"
@@ -31,7 +30,6 @@ type Config struct {
 	AETitle  string            // ours; Associations that call another are rejected when CheckAETitle is set
 	Peers    []Peer            // who may associate; empty: everyone
 	SOPClass func(string) bool // storage classes taken; nil: all
-	Logger   *slog.Logger
 
 	// CheckAETitle rejects Associations that call another AE title than ours. Off by default: a village
 	// cannot read a reject code, and the object tells where it belongs.

@@ -24,10 +24,11 @@ func (s *server) bulkData(w http.ResponseWriter, r *http.Request) error {
 	if !bulkPath(path) {
 		return fail(http.StatusBadRequest, "a bulk data path is tags and item numbers, as in /metadata")
 	}
-	lay, err := s.layoutOf(r.Context(), sc)
+	lay, done, err := s.layoutOf(r.Context(), sc)
 	if err != nil {
 		return err
 	}
+	defer done()
 	value, err := lay.find(path)
 	if err != nil {
 		return err

@@ -49,10 +49,11 @@ func (s *server) frames(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	lay, err := s.layoutOf(r.Context(), sc)
+	lay, done, err := s.layoutOf(r.Context(), sc)
 	if err != nil {
 		return err
 	}
+	defer done()
 	ft := &lay.frames
 	if ft.Count == 0 && ft.Problem != "" {
 		return fail(http.StatusNotFound, "the frames of this instance cannot be told apart; retrieve the whole instance")

@@ -21,7 +21,7 @@ type server struct {
 // New returns the handler of everything below cfg.Prefix. It serves GET and HEAD; other methods on a
 // known path are 405. All errors are JSON.
 func New(cfg Config) http.Handler {
-	s := &server{Config: cfg.withDefaults()}
+	s := &server{Config: cfg.withDefaults(), layouts: newLayouts()}
 	mux := http.NewServeMux()
 	const (
 		study    = "/studies/{study}"

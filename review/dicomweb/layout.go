@@ -22,11 +22,31 @@ type layout struct {
 
 // layouts remembers the layouts of instances whose frames are being read: a viewer asks for one frame at
 // a time, and a slide's table of 100,000 frames takes longer to decode than the frame to send. Keyed by
-// object id; an object never changes.
+// object id and blob key: an object changes only when other bytes take the place of damaged ones.
+//
+// A table of two million fragments, from one file of 16 MiB, takes 200 MiB to decode and 60 to keep. So
+// few are decoded at a time, and those too large to be remembered are shared while they are in use.
 type layouts struct {
 	mu    sync.Mutex
 	known []remembered // most recently used last
 	cost  int
+	inUse map[string]*borrowed // too large to be remembered
+	turns chan struct{}        // has a token for each layout that is being decoded
+}
+
+// borrowed is a large layout that requests are using.
+type borrowed struct {
+	*layout
+	users int
+}
+
+const (
+	decodeAtOnce = 2
+	largeInUse   = 4 // different ones; a fifth is told to come again
+)
+
+func newLayouts() layouts {
+	return layouts{inUse: map[string]*borrowed{}, turns: make(chan struct{}, decodeAtOnce)}
 }
 
 type remembered struct {
@@ -41,50 +61,103 @@ const (
 	layoutCount  = 64
 )
 
-func (l *layouts) get(id string) *layout {
+// get returns the layout and what to call when it is no longer needed, or nil.
+func (l *layouts) get(id string) (*layout, func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if b := l.inUse[id]; b != nil {
+		b.users++
+		return b.layout, func() { l.giveBack(id) }
+	}
 	i := slices.IndexFunc(l.known, func(k remembered) bool { return k.id == id })
 	if i < 0 {
-		return nil
+		return nil, nil
 	}
 	k := l.known[i]
 	l.known = append(slices.Delete(l.known, i, i+1), k)
-	return k.layout
+	return k.layout, func() {}
 }
 
-func (l *layouts) put(id string, lay *layout) {
-	cost := 1 + len(lay.frames.Fragments) + len(lay.frames.First) + 4*len(lay.bulk)
-	if cost > layoutBudget {
-		return
-	}
+func (l *layouts) giveBack(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	b := l.inUse[id]
+	if b.users--; b.users == 0 {
+		delete(l.inUse, id)
+	}
+}
+
+// put remembers a layout, or notes that a large one is in use. It returns false when too many of those are.
+func (l *layouts) put(id string, lay *layout) bool {
+	cost := 1 + len(lay.frames.Fragments) + len(lay.frames.First) + 4*len(lay.bulk)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.inUse[id] != nil {
+		return true
+	}
+	if cost > layoutBudget {
+		if len(l.inUse) >= largeInUse {
+			return false
+		}
+		l.inUse[id] = &borrowed{lay, 0}
+		return true
+	}
 	if slices.ContainsFunc(l.known, func(k remembered) bool { return k.id == id }) {
-		return
+		return true
 	}
 	l.known = append(l.known, remembered{id, cost, lay})
 	for l.cost += cost; l.cost > layoutBudget || len(l.known) > layoutCount; {
 		l.cost -= l.known[0].cost
 		l.known = slices.Delete(l.known, 0, 1)
 	}
+	return true
 }
 
-// layoutOf returns the layout of the instance in scope. Which object is current is asked each time.
-func (s *server) layoutOf(ctx context.Context, sc index.Scope) (*layout, error) {
+// load returns a layout that get does not know, once it is this caller's turn.
+func (l *layouts) load(ctx context.Context, id string, decode func() (*layout, error)) (*layout, func(), error) {
+	select {
+	case l.turns <- struct{}{}:
+		defer func() { <-l.turns }()
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	if lay, done := l.get(id); lay != nil { // somebody was faster
+		return lay, done, nil
+	}
+	lay, err := decode()
+	if err != nil {
+		return nil, nil, err
+	}
+	if lay, done := l.get(id); lay != nil {
+		return lay, done, nil
+	}
+	if !l.put(id, lay) {
+		return nil, nil, fail(http.StatusServiceUnavailable, "too many instances with very large frame tables are being read; try again")
+	}
+	if lay, done := l.get(id); lay != nil {
+		return lay, done, nil
+	}
+	return lay, func() {}, nil // others have pushed it out already
+}
+
+// layoutOf returns the layout of the instance in scope, and what to call when it is no longer needed.
+// Which object is current is asked each time.
+func (s *server) layoutOf(ctx context.Context, sc index.Scope) (*layout, func(), error) {
 	o, err := s.first(ctx, sc, index.Want{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if lay := s.layouts.get(o.ObjectID); lay != nil {
-		return lay, nil
+	id := o.ObjectID + " " + o.BlobKey
+	if lay, done := s.layouts.get(id); lay != nil {
+		return lay, done, nil
 	}
-	if o, err = s.first(ctx, sc, index.Want{Layout: true}); err != nil {
-		return nil, err
-	}
-	lay := &layout{item: itemOf(o), dataset: o.DatasetOffset, frames: o.Frames, bulk: o.Bulk}
-	s.layouts.put(o.ObjectID, lay)
-	return lay, nil
+	return s.layouts.load(ctx, id, func() (*layout, error) {
+		o, err := s.first(ctx, sc, index.Want{Layout: true})
+		if err != nil {
+			return nil, err
+		}
+		return &layout{item: itemOf(o), dataset: o.DatasetOffset, frames: o.Frames, bulk: o.Bulk}, nil
+	})
 }
 
 // source opens the values of an instance. The function frees it.

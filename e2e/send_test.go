@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -150,5 +151,26 @@ func TestSendWaits(t *testing.T) {
 				t.Errorf("conflicts: %s", body)
 			}
 		})
+	}
+}
+
+// TestSendFolderPassesOverStrangers sends a study's folder by C-STORE in which lies what is no DICOM: it
+// is left out and said so. Named by itself it is a failure.
+func TestSendFolderPassesOverStrangers(t *testing.T) {
+	n := testnode.Start(t, t.TempDir())
+	dir := t.TempDir()
+	for name, data := range map[string][]byte{"a.dcm": object{number: 9100, pixels: 512}.file(), "README.txt": []byte("not for the node")} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	to := "dicom://" + n.AET + "@" + n.DICOM
+	out, err := exec.Command(testnode.Binary(t), "send", dir, "--to", to, "--quiet").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "1 stored, 1 passed over") {
+		t.Errorf("folder: %v\n%s", err, out)
+	}
+	out, err = exec.Command(testnode.Binary(t), "send", filepath.Join(dir, "README.txt"), "--to", to, "--quiet").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "no DICOM") {
+		t.Errorf("file by name: %v\n%s", err, out)
 	}
 }

@@ -44,6 +44,7 @@ type sendSummary struct {
 	Seconds float64        `json:"seconds"`
 	Status  map[string]int `json:"status"`
 	Failed  int            `json:"failed"`
+	Passed  int            `json:"passed_over"` // files of folders that are no DICOM
 }
 
 // Run sends everything and fails when an object was neither stored nor kept.
@@ -59,20 +60,24 @@ func (c *sendCmd) Run(ctx context.Context, std streams) error {
 	if c.Token != "" {
 		target.Token = c.Token
 	}
-	objects, err := collect(c.Paths)
+	// Of a folder go those files that the way can carry; a file that was named must go or fail.
+	fits := func(o device.Object) bool {
+		return o.DICOM() || target.Via != device.ViaDICOM && (target.Via != device.ViaSTOW || c.Via == "")
+	}
+	objects, passed, err := collect(c.Paths, fits)
 	if err != nil {
 		return err
 	}
 	if len(objects) == 0 {
-		return usagef("no files in %s", strings.Join(c.Paths, ", "))
+		return usagef("no files to send in %s (%d are no DICOM files)", strings.Join(c.Paths, ", "), passed)
 	}
 	results := c.send(ctx, std, target, objects)
+	results.passed = passed
 	return c.report(std, results)
 }
 
-// collect finds the files below paths, in order of name.
-func collect(paths []string) ([]device.Object, error) {
-	var objects []device.Object
+// collect finds the files below paths, in order of name, and counts those of folders that do not fit.
+func collect(paths []string, fits func(device.Object) bool) (objects []device.Object, passed int, err error) {
 	for _, path := range paths {
 		err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
 			if err != nil {
@@ -85,19 +90,24 @@ func collect(paths []string) ([]device.Object, error) {
 			if err != nil {
 				return err
 			}
+			if p != path && !fits(o) {
+				passed++
+				return nil
+			}
 			objects = append(objects, o)
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("read what to send: %w", err)
+			return nil, 0, fmt.Errorf("read what to send: %w", err)
 		}
 	}
-	return objects, nil
+	return objects, passed, nil
 }
 
 // sent is what became of all objects.
 type sent struct {
 	results []sendResult
+	passed  int // files of folders that are no DICOM and were left out
 	bytes   int64
 	took    time.Duration
 }
@@ -194,7 +204,7 @@ func (c *sendCmd) sendOne(ctx context.Context, s device.Sender, o device.Object)
 }
 
 func (c *sendCmd) report(std streams, s sent) error {
-	sum := sendSummary{Objects: len(s.results), Bytes: s.bytes, Seconds: s.took.Seconds(), Status: map[string]int{}}
+	sum := sendSummary{Objects: len(s.results), Bytes: s.bytes, Seconds: s.took.Seconds(), Status: map[string]int{}, Passed: s.passed}
 	for _, r := range s.results {
 		if r.Error != "" {
 			sum.Failed++
@@ -228,6 +238,9 @@ func (c *sendCmd) report(std streams, s sent) error {
 		}
 		if sum.Failed > 0 {
 			parts = append(parts, fmt.Sprintf("%d failed", sum.Failed))
+		}
+		if sum.Passed > 0 {
+			parts = append(parts, fmt.Sprintf("%d passed over that are no DICOM files", sum.Passed))
 		}
 		rate := byteCount(int64(float64(s.bytes) / max(s.took.Seconds(), 1e-3)))
 		fmt.Fprintf(std.out, "%d objects, %s in %s (%s/s): %s\n", sum.Objects, byteCount(s.bytes), s.took.Round(time.Millisecond), rate, strings.Join(parts, ", "))

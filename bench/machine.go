@@ -129,7 +129,7 @@ func loopback(long time.Duration) (int64, int64, time.Duration, error) {
 		}
 		received <- err
 	}()
-	c, err := net.Dial("tcp", l.Addr().String()) //nolint:noctx // to ourselves
+	c, err := net.Dial("tcp", l.Addr().String()) // to ourselves
 	if err != nil {
 		return 0, 0, 0, err
 	}

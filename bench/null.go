@@ -166,7 +166,7 @@ func startNull(dir string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, nullCommand, dir) //nolint:noctx // ended by stop
+	cmd := exec.Command(self, nullCommand, dir) // ended by stop
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

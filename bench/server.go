@@ -105,7 +105,7 @@ func child(dir, path string, env []string, args ...string) (pid int, stop func()
 	if err != nil {
 		return 0, nil, err
 	}
-	cmd := exec.Command(path, args...) //nolint:noctx // ended by stop
+	cmd := exec.Command(path, args...) // ended by stop
 	cmd.Stdout, cmd.Stderr, cmd.Env = log, log, append(os.Environ(), env...)
 	err = cmd.Start()
 	_ = log.Close() // the child has its own

@@ -26,11 +26,19 @@ const answerTimeout = 15 * time.Minute
 // maxAnswer bounds what is read of an answer, bytes.
 const maxAnswer = 1 << 20
 
-// post sends one request and returns the answer's status and body. Failures of the line are temporary.
-func (t Target) post(ctx context.Context, method, url string, header http.Header, body io.Reader, size int64) (*http.Response, []byte, error) {
+// reply is an answer, read to its end.
+type reply struct {
+	code   int
+	status string // "201 Created"
+	header http.Header
+	body   []byte
+}
+
+// post sends one request. Failures of the line are temporary.
+func (t Target) post(ctx context.Context, method, url string, header http.Header, body io.Reader, size int64) (reply, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
 	req.ContentLength = size
 	if header != nil {
@@ -41,20 +49,20 @@ func (t Target) post(ctx context.Context, method, url string, header http.Header
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, nil, temporary("send: %w", err)
+		return reply{}, temporary("send: %w", err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return nil, nil, temporary("read the answer: %w", err)
+		return reply{}, temporary("read the answer: %w", err)
 	}
 	switch resp.StatusCode {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout:
-		return nil, nil, temporary("the node says %s", resp.Status)
+		return reply{}, temporary("the node says %s", resp.Status)
 	case http.StatusUnauthorized:
-		return nil, nil, fmt.Errorf("the node says %s: give its token", resp.Status)
+		return reply{}, fmt.Errorf("the node says %s: give its token", resp.Status)
 	}
-	return resp, answer, nil
+	return reply{resp.StatusCode, resp.Status, resp.Header, answer}, nil
 }
 
 // uploader sends by POST /upload.
@@ -66,33 +74,33 @@ func (u *uploader) Send(ctx context.Context, o Object) (Outcome, error) {
 		return Outcome{}, err
 	}
 	defer body.Close()
-	resp, answer, err := u.post(ctx, http.MethodPost, u.Address+"/upload", nil, body, o.Size)
+	got, err := u.post(ctx, http.MethodPost, u.Address+"/upload", nil, body, o.Size)
 	if err != nil {
 		return Outcome{}, err
 	}
-	return receiptOutcome(resp.Status, answer)
+	return receiptOutcome(got)
 }
 
 func (u *uploader) Close() error { return nil }
 
 // receiptOutcome reads a receipt of /upload or tus. Only a status that says what became of the object is
 // one: anything else would pass for kept.
-func receiptOutcome(status string, answer []byte) (Outcome, error) {
+func receiptOutcome(got reply) (Outcome, error) {
 	var r struct {
 		ID, Status, Reason, Detail string
 		Retry                      bool
 	}
-	if err := json.Unmarshal(answer, &r); err != nil {
-		return Outcome{}, fmt.Errorf("the node says %s without a receipt", status)
+	if err := json.Unmarshal(got.body, &r); err != nil {
+		return Outcome{}, fmt.Errorf("the node says %s without a receipt", got.status)
 	}
 	switch r.Status {
 	case Refused:
 		if r.Retry {
-			return Outcome{}, temporary("the node says %s: %s", status, r.Reason)
+			return Outcome{}, temporary("the node says %s: %s", got.status, r.Reason)
 		}
 	case Stored, Duplicate, Conflict, Quarantined:
 	default:
-		return Outcome{}, fmt.Errorf("the node says %s without a receipt", status)
+		return Outcome{}, fmt.Errorf("the node says %s without a receipt", got.status)
 	}
 	return Outcome{Status: r.Status, Code: r.Reason, Detail: r.Detail, ID: r.ID}, nil
 }
@@ -110,7 +118,7 @@ func (s *stower) Send(ctx context.Context, o Object) (Outcome, error) {
 	defer body.Close()
 	head := "--" + stowBoundary + "\r\nContent-Type: application/dicom\r\n\r\n"
 	tail := "\r\n--" + stowBoundary + "--\r\n"
-	resp, answer, err := s.post(ctx, http.MethodPost, s.Address+"/dicom-web/studies",
+	got, err := s.post(ctx, http.MethodPost, s.Address+"/dicom-web/studies",
 		http.Header{
 			"Content-Type": {`multipart/related; type="application/dicom"; boundary=` + stowBoundary},
 			"Accept":       {"application/dicom+json"},
@@ -119,21 +127,21 @@ func (s *stower) Send(ctx context.Context, o Object) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	return stowOutcome(resp, answer)
+	return stowOutcome(got)
 }
 
 func (s *stower) Close() error { return nil }
 
 // stowOutcome reads the answer to a request with one instance (PS3.18 §10.5.3).
-func stowOutcome(resp *http.Response, answer []byte) (Outcome, error) {
+func stowOutcome(got reply) (Outcome, error) {
 	var refusal struct{ Status, Reason, Detail string }
-	if err := json.Unmarshal(answer, &refusal); err == nil && refusal.Status == Refused {
+	if err := json.Unmarshal(got.body, &refusal); err == nil && refusal.Status == Refused {
 		return Outcome{Status: Refused, Code: refusal.Reason, Detail: refusal.Detail}, nil
 	}
 	type attribute struct{ Value []json.RawMessage }
 	var doc map[string]attribute
-	if err := json.Unmarshal(answer, &doc); err != nil {
-		return Outcome{}, fmt.Errorf("the node says %s without a STOW-RS answer", resp.Status)
+	if err := json.Unmarshal(got.body, &doc); err != nil {
+		return Outcome{}, fmt.Errorf("the node says %s without a STOW-RS answer", got.status)
 	}
 	number := func(seq, tag string) (uint16, bool) {
 		for _, item := range doc[seq].Value {
@@ -152,13 +160,13 @@ func stowOutcome(resp *http.Response, answer []byte) (Outcome, error) {
 			continue
 		}
 		out := Outcome{Status: Refused, Code: fmt.Sprintf("%04X", code)}
-		if id, kept := quarantinedAs(resp.Header.Get("Warning")); kept {
+		if id, kept := quarantinedAs(got.header.Get("Warning")); kept {
 			out.Status, out.ID, out.Detail = Quarantined, id, "kept in quarantine"
 		}
 		return out, nil
 	}
 	if len(doc["00081199"].Value) == 0 {
-		return Outcome{}, fmt.Errorf("the node says %s and names no instance", resp.Status)
+		return Outcome{}, fmt.Errorf("the node says %s and names no instance", got.status)
 	}
 	out := Outcome{Status: Stored}
 	if code, ok := number("00081199", "00081196"); ok {

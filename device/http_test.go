@@ -15,7 +15,7 @@ func TestReceiptOutcome(t *testing.T) {
 		`{"id":"3","status":"quarantined","reason":"truncated","detail":"x"}`: {Status: Quarantined, Code: "truncated", Detail: "x", ID: "3"},
 		`{"id":"","status":"refused","reason":"empty","retry":false}`:         {Status: Refused, Code: "empty"},
 	} {
-		if got, err := receiptOutcome("200 OK", []byte(answer)); err != nil || got != want {
+		if got, err := receiptOutcome(reply{200, "200 OK", nil, []byte(answer)}); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", answer, got, err)
 		}
 	}
@@ -27,7 +27,7 @@ func TestReceiptOutcome(t *testing.T) {
 		`{"status":"ok"}`:                   false,
 		`{"status":"refused","retry":true}`: true,
 	} {
-		if got, err := receiptOutcome("200 OK", []byte(answer)); err == nil || Temporary(err) != temporary {
+		if got, err := receiptOutcome(reply{200, "200 OK", nil, []byte(answer)}); err == nil || Temporary(err) != temporary {
 			t.Errorf("%s: %+v, %v; want an error, temporary %v", answer, got, err, temporary)
 		}
 	}
@@ -64,11 +64,11 @@ func TestStowOutcome(t *testing.T) {
 		"nothing in the sequence": {answer: `{"00081199":{"vr":"SQ","Value":[]}}`, fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			resp := &http.Response{Status: "200 OK", Header: http.Header{}}
+			header := http.Header{}
 			if c.warning != "" {
-				resp.Header.Set("Warning", c.warning)
+				header.Set("Warning", c.warning)
 			}
-			got, err := stowOutcome(resp, []byte(c.answer))
+			got, err := stowOutcome(reply{200, "200 OK", header, []byte(c.answer)})
 			if got != c.want || (err != nil) != c.fails {
 				t.Errorf("%+v, %v; want %+v", got, err, c.want)
 			}

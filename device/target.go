@@ -113,7 +113,7 @@ func (t Target) body(o Object, from int64) (io.ReadCloser, error) {
 			_, err = io.CopyN(io.Discard, r, from)
 		}
 		if err != nil {
-			r.Close()
+			_ = r.Close() // only read from
 			return nil, err
 		}
 	}

@@ -79,23 +79,23 @@ func (s *tusSender) goOn(ctx context.Context, where string, o Object, offset int
 func (s *tusSender) create(ctx context.Context, o Object) (where string, refused Outcome, err error) {
 	endpoint := s.Address + "/upload/tus/"
 	name := base64.StdEncoding.EncodeToString([]byte(filepath.Base(o.Name)))
-	resp, answer, err := s.post(ctx, http.MethodPost, endpoint, http.Header{
+	got, err := s.post(ctx, http.MethodPost, endpoint, http.Header{
 		"Tus-Resumable": {"1.0.0"}, "Upload-Length": {strconv.FormatInt(o.Size, 10)}, "Upload-Metadata": {"filename " + name},
 	}, http.NoBody, 0)
 	if err != nil {
 		return "", refused, err
 	}
-	if resp.StatusCode != http.StatusCreated {
-		if refused, err := receiptOutcome(resp.Status, answer); err == nil || Temporary(err) {
+	if got.code != http.StatusCreated {
+		if refused, err := receiptOutcome(got); err == nil || Temporary(err) {
 			return "", refused, err
 		}
-		return "", refused, fmt.Errorf("create the upload: the node says %s", resp.Status)
+		return "", refused, fmt.Errorf("create the upload: the node says %s", got.status)
 	}
 	base, err := url.Parse(endpoint)
 	if err != nil {
 		return "", refused, err
 	}
-	location, err := base.Parse(resp.Header.Get("Location"))
+	location, err := base.Parse(got.header.Get("Location"))
 	if err != nil {
 		return "", refused, fmt.Errorf("create the upload: bad Location: %w", err)
 	}
@@ -108,34 +108,34 @@ func (s *tusSender) patch(ctx context.Context, where string, o Object, offset in
 		return Outcome{}, err
 	}
 	defer body.Close()
-	resp, answer, err := s.post(ctx, http.MethodPatch, where, http.Header{
+	got, err := s.post(ctx, http.MethodPatch, where, http.Header{
 		"Tus-Resumable": {"1.0.0"}, "Upload-Offset": {strconv.FormatInt(offset, 10)}, "Content-Type": {"application/offset+octet-stream"},
 	}, body, o.Size-offset)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if resp.StatusCode != http.StatusNoContent {
-		return patchOutcome(resp, answer)
+	if got.code != http.StatusNoContent {
+		return patchOutcome(got)
 	}
-	if status := resp.Header.Get("Tributary-Status"); status != "" {
-		return Outcome{Status: status, Code: resp.Header.Get("Tributary-Reason"), ID: resp.Header.Get("Tributary-Receipt-Id")}, nil
+	if status := got.header.Get("Tributary-Status"); status != "" {
+		return Outcome{Status: status, Code: got.header.Get("Tributary-Reason"), ID: got.header.Get("Tributary-Receipt-Id")}, nil
 	}
 	return s.receipt(ctx, where)
 }
 
 // patchOutcome reads a PATCH's answer other than success.
-func patchOutcome(resp *http.Response, answer []byte) (Outcome, error) {
-	out, err := receiptOutcome(resp.Status, answer)
+func patchOutcome(got reply) (Outcome, error) {
+	out, err := receiptOutcome(got)
 	if err == nil || Temporary(err) {
 		return out, err
 	}
-	switch resp.StatusCode {
+	switch got.code {
 	// Another offset, another request that still holds the upload, a line too slow (500, see docs/doors.md):
 	// what came is kept, and the offset tells what to send next.
 	case http.StatusConflict, http.StatusLocked, http.StatusRequestTimeout, http.StatusInternalServerError:
-		return Outcome{}, temporary("the node says %s", resp.Status)
+		return Outcome{}, temporary("the node says %s", got.status)
 	case http.StatusNotFound, http.StatusGone:
-		return Outcome{}, temporary("%w: the node says %s", errUploadLost, resp.Status)
+		return Outcome{}, temporary("%w: the node says %s", errUploadLost, got.status)
 	}
 	return Outcome{}, err
 }
@@ -144,14 +144,14 @@ func patchOutcome(resp *http.Response, answer []byte) (Outcome, error) {
 var errUploadLost = errors.New("the upload is lost")
 
 func (s *tusSender) offset(ctx context.Context, where string, size int64) (int64, error) {
-	resp, _, err := s.post(ctx, http.MethodHead, where, http.Header{"Tus-Resumable": {"1.0.0"}}, http.NoBody, 0)
+	got, err := s.post(ctx, http.MethodHead, where, http.Header{"Tus-Resumable": {"1.0.0"}}, http.NoBody, 0)
 	if err != nil {
 		return 0, err
 	}
-	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent {
-		return 0, temporary("%w: the node says %s", errUploadLost, resp.Status)
+	if got.code != http.StatusOK && got.code != http.StatusNoContent {
+		return 0, temporary("%w: the node says %s", errUploadLost, got.status)
 	}
-	n, err := strconv.ParseInt(resp.Header.Get("Upload-Offset"), 10, 64)
+	n, err := strconv.ParseInt(got.header.Get("Upload-Offset"), 10, 64)
 	if err != nil || n < 0 || n > size {
 		return 0, errors.New("the node gives no offset of this upload")
 	}
@@ -159,12 +159,12 @@ func (s *tusSender) offset(ctx context.Context, where string, size int64) (int64
 }
 
 func (s *tusSender) receipt(ctx context.Context, where string) (Outcome, error) {
-	resp, answer, err := s.post(ctx, http.MethodGet, where+"/receipt", nil, http.NoBody, 0)
+	got, err := s.post(ctx, http.MethodGet, where+"/receipt", nil, http.NoBody, 0)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if resp.StatusCode == http.StatusAccepted { // whole, and waits for admission
+	if got.code == http.StatusAccepted { // whole, and waits for admission
 		return Outcome{}, temporary("the node has no receipt yet")
 	}
-	return receiptOutcome(resp.Status, answer)
+	return receiptOutcome(got)
 }

@@ -62,7 +62,7 @@ func (d *dataReader) WriteTo(w io.Writer) (int64, error) {
 			}
 		}
 		switch {
-		case err == io.EOF: //nolint:errorlint // Read returns it bare
+		case err == io.EOF: // Read returns it bare
 			return written, nil
 		case err != nil:
 			return written, err
@@ -196,7 +196,7 @@ func (d *dataReader) deadline(now time.Time) time.Time {
 // than that.
 func (d *dataReader) drain(most int64, deadline time.Time) error {
 	if d.err != nil && !errors.Is(d.err, ErrTooLarge) {
-		if d.err == io.EOF { //nolint:errorlint // ours, never wrapped
+		if d.err == io.EOF { // ours, never wrapped
 			return nil
 		}
 		return d.err
@@ -215,7 +215,7 @@ func (d *dataReader) drain(most int64, deadline time.Time) error {
 		n, err := rest.read((*b)[:cap(*b)])
 		most -= int64(n)
 		switch {
-		case err == io.EOF: //nolint:errorlint // ours
+		case err == io.EOF: // ours
 			d.over = true
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):

@@ -254,7 +254,7 @@ func startStorescp(t *testing.T, args ...string) (addr, dir string) {
 	_ = ln.Close()
 	dir = t.TempDir()
 	_, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command(path, append(args, "-od", dir, port)...) //nolint:noctx // killed by the cleanup
+	cmd := exec.Command(path, append(args, "-od", dir, port)...) // killed by the cleanup
 	cmd.Env = append(os.Environ(), "TCP_NODELAY=1")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -142,11 +142,9 @@ func (ss *session) accept(rq *AssociateRQ, d Decision) *AssociateAC {
 		roles[r.SOPClassUID] = r
 	}
 	for _, pc := range rq.Contexts {
-		ts, result := "", ContextNoReason
+		ts, result := "", ContextUserRejection
 		if d.Contexts != nil {
 			ts, result = d.Contexts(pc)
-		} else {
-			result = ContextUserRejection
 		}
 		if result == ContextAccepted && !slices.Contains(pc.TransferSyntaxes, ts) {
 			result = ContextTransferSyntaxesUnsupported

@@ -151,8 +151,13 @@ func (l Limits) Validate() error {
 		name string
 		v    time.Duration
 	}{
-		{"ARTIM", l.ARTIM}, {"Idle", l.Idle}, {"Stall", l.Stall}, {"MinRateGrace", l.MinRateGrace},
-		{"BudgetWait", l.BudgetWait}, {"DrainTime", l.DrainTime}, {"ShutdownGrace", l.ShutdownGrace},
+		{"ARTIM", l.ARTIM},
+		{"Idle", l.Idle},
+		{"Stall", l.Stall},
+		{"MinRateGrace", l.MinRateGrace},
+		{"BudgetWait", l.BudgetWait},
+		{"DrainTime", l.DrainTime},
+		{"ShutdownGrace", l.ShutdownGrace},
 	} {
 		if d.v < 0 || d.v > 24*time.Hour {
 			errs = append(errs, fmt.Errorf("dimse: Limits.%s is %v, want up to 24h", d.name, d.v))

@@ -65,7 +65,7 @@ func (l *link) take(n int) []byte {
 // interrupt makes the current read, and those that follow until resume, fail with errInterrupted.
 func (l *link) interrupt() {
 	l.wake.Store(true)
-	_ = l.conn.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // the connection may be gone already
+	_ = l.conn.SetReadDeadline(time.Unix(1, 0)) // the connection may be gone already
 }
 
 // resume ends the effect of interrupt.

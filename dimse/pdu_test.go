@@ -87,7 +87,7 @@ func TestValidUID(t *testing.T) {
 	for uid, want := range map[string]bool{
 		"1.2.840.10008.1.1": true, "2.25.0": true, "1": true, "1.02": true,
 		"": false, ".": false, "1.": false, ".1": false, "1..2": false, "1.a": false, "1/2": false,
-		"../../../tmp/x": false, " 1.2": false, "1.2\x00": false,
+		"../../../tmp/x": false, string(' ') + "1.2": false, "1.2\x00": false,
 		strings.Repeat("1", 64): true, strings.Repeat("1", 65): false,
 	} {
 		if ValidUID(uid) != want {

@@ -113,7 +113,7 @@ func (w *responseWriter) over() error {
 	if w.fatal != nil {
 		return w.fatal
 	}
-	if w.data != nil && w.data.err != nil && w.data.err != io.EOF && !errors.Is(w.data.err, ErrTooLarge) { //nolint:errorlint // ours
+	if w.data != nil && w.data.err != nil && w.data.err != io.EOF && !errors.Is(w.data.err, ErrTooLarge) { // ours
 		return w.data.err
 	}
 	return nil

@@ -63,7 +63,7 @@ const (
 // When ctx ends, Serve drains as Shutdown does, for at most Limits.ShutdownGrace, and returns nil if every
 // Association could end by itself. After a call of Shutdown it returns nil at once; Shutdown waits.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	defer ln.Close() //nolint:errcheck // a second close of a listener tells nothing
+	defer ln.Close() // a second close of a listener tells nothing
 	if err := s.listen(ln); err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (s *Server) refuse(conn net.Conn) {
 	go func() {
 		defer s.untrack(t)
 		defer func() { <-s.refusing }()
-		defer conn.Close() //nolint:errcheck // nothing is left to tell
+		defer conn.Close()
 		deadline := time.Now().Add(refuseTime)
 		if conn.SetDeadline(deadline) != nil {
 			return

@@ -25,7 +25,6 @@ const (
 var (
 	errShutdown = errors.New("dimse: server shuts down")
 	errPanic    = errors.New("dimse: handler panicked")
-	errRefused  = errors.New("dimse: association refused")
 )
 
 // shutdownLinger is how long a peer may take to read the A-ABORT of a Server that shuts down.

@@ -241,7 +241,7 @@ func readFull(r io.Reader, p []byte) (n int, eof bool, err error) {
 		got, err := r.Read(p[n:])
 		n += got
 		switch {
-		case err == io.EOF: //nolint:errorlint // the contract of io.Reader: never wrapped
+		case err == io.EOF: // the contract of io.Reader: never wrapped
 			return n, true, nil
 		case err != nil:
 			return n, false, err

@@ -68,7 +68,7 @@ func TestUsage(t *testing.T) {
 		{"--token-file", []string{"serve", "--data", data, "--http", "0.0.0.0:0"}},
 		{"--peer", []string{"serve", "--data", data, "--dicom", "0.0.0.0:0"}},
 		{"--pprof", []string{"serve", "--data", data, "--pprof", "0.0.0.0:0"}},
-		{"limits must be positive", []string{"serve", "--data", data, "--max-object=-5"}},
+		{"--max-object must be more than 0", []string{"serve", "--data", data, "--max-object=-5"}},
 		{"embedded engine", []string{"serve", "--data", data, "--blobs", "ftp://x"}},
 		{"--to", []string{"send", empty}},
 		{"write dicom://", []string{"send", empty, "--to", "nowhere"}},

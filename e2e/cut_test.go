@@ -41,7 +41,7 @@ func encapsulatedObject() cuttable {
 	const jpeg = "1.2.840.10008.1.2.4.50"
 	o := object{number: 7_000_002, pixels: 256}
 	ds := o.dataset()
-	ds = ds[:bytes.Index(ds, []byte("\xE0\x7F\x10\x00OW"))]
+	ds, _, _ = bytes.Cut(ds, []byte("\xE0\x7F\x10\x00OW"))
 	ds = append(ds, "\xE0\x7F\x10\x00OB\x00\x00\xFF\xFF\xFF\xFF\xFE\xFF\x00\xE0\x00\x00\x00\x00"...)
 	for range 3 {
 		ds = append(ds, "\xFE\xFF\x00\xE0\x08\x00\x00\x00\xFF\xD8\xFF\xC0\x00\x0B\xFF\xD9"...)

@@ -64,7 +64,7 @@ func fill(t *testing.T, dir string, from, to int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp.Body.Close() //nolint:errcheck // the status is what matters
+		resp.Body.Close() // the status is what matters
 		if resp.StatusCode != http.StatusCreated {
 			t.Fatalf("upload: %s", resp.Status)
 		}

@@ -266,7 +266,7 @@ func TestAdmitHashesLargeObjects(t *testing.T) {
 	for i := range pixels[12:] {
 		pixels[12+i] = byte(i * 7)
 	}
-	whole := append(head, pixels...)
+	whole := slices.Concat(head, pixels)
 	for name, r := range map[string]io.Reader{
 		"at once":    bytes.NewReader(whole),
 		"in halves":  iotest.HalfReader(bytes.NewReader(whole)),

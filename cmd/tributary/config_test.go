@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -104,7 +103,7 @@ func TestNodeConfig(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			flags := flagDefaults(t)
 			c.change(&flags)
-			cfg, err := flags.nodeConfig(flags.engineFlags, slog.New(slog.NewTextHandler(io.Discard, nil)))
+			cfg, err := flags.nodeConfig(flags.engineFlags, slog.New(slog.DiscardHandler))
 			if len(c.errs) == 0 {
 				if err != nil {
 					t.Fatal(err)

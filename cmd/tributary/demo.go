@@ -185,7 +185,7 @@ func (k *kit) waitReady(ctx context.Context) error {
 	for {
 		resp, err := k.get(ctx, "/readyz", "")
 		if err == nil {
-			resp.Body.Close()
+			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return nil
 			}

@@ -145,10 +145,22 @@ func (c quarantineShow) Run(ctx context.Context, std streams) error {
 	}
 	t := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
 	for _, row := range [][2]string{
-		{"id", q.ObjectID}, {"reason", q.Reason}, {"detail", q.Detail}, {"at byte", fmt.Sprint(q.Offset)},
-		{"format", q.Format}, {"bytes", fmt.Sprint(q.Bytes)}, {"sha256", q.SHA256}, {"door", q.Door},
-		{"calling AE", q.CallingAE}, {"from", q.Remote}, {"file name", q.Filename}, {"received", q.ReceivedAt},
-		{"study", q.StudyInstanceUID}, {"series", q.SeriesInstanceUID}, {"instance", q.SOPInstanceUID}, {"blob", q.BlobKey},
+		{"id", q.ObjectID},
+		{"reason", q.Reason},
+		{"detail", q.Detail},
+		{"at byte", fmt.Sprint(q.Offset)},
+		{"format", q.Format},
+		{"bytes", fmt.Sprint(q.Bytes)},
+		{"sha256", q.SHA256},
+		{"door", q.Door},
+		{"calling AE", q.CallingAE},
+		{"from", q.Remote},
+		{"file name", q.Filename},
+		{"received", q.ReceivedAt},
+		{"study", q.StudyInstanceUID},
+		{"series", q.SeriesInstanceUID},
+		{"instance", q.SOPInstanceUID},
+		{"blob", q.BlobKey},
 	} {
 		if row[1] != "" {
 			fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])

@@ -25,7 +25,8 @@ func newDIMSEMetrics(reg prometheus.Registerer) *dimseMetrics {
 	}
 	m := &dimseMetrics{
 		open: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tributary_dimse_associations_open", Help: "Associations that are open now."}),
+			Name: "tributary_dimse_associations_open", Help: "Associations that are open now.",
+		}),
 		ended:    counter("tributary_dimse_associations_total", "Associations that ended, by how.", "end"),
 		refused:  counter("tributary_dimse_associations_rejected_total", "A-ASSOCIATE-RJ sent, by its codes.", "code"),
 		failed:   counter("tributary_dimse_requests_failed_total", "Connections that never became an Association, by how they ended.", "end"),

@@ -80,10 +80,10 @@ func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
 	if err := n.openIndex(ctx); err != nil {
 		return n, fmt.Errorf("open index %s: %w", cfg.paths.index, err)
 	}
-	if n.httpListener, err = net.Listen("tcp", cfg.HTTP); err != nil {
+	if n.httpListener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.HTTP); err != nil {
 		return n, fmt.Errorf("--http: %w", err)
 	}
-	if n.dicomListener, err = net.Listen("tcp", cfg.DICOM); err != nil {
+	if n.dicomListener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.DICOM); err != nil {
 		return n, fmt.Errorf("--dicom: %w", err)
 	}
 	source := "/tributary/" + cfg.Node

@@ -30,7 +30,7 @@ func configure(t *testing.T, dir string) nodeConfig {
 	t.Helper()
 	flags := flagDefaults(t)
 	flags.Data, flags.HTTP, flags.DICOM = dir, "127.0.0.1:0", "127.0.0.1:0"
-	cfg, err := flags.nodeConfig(flags.engineFlags, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	cfg, err := flags.nodeConfig(flags.engineFlags, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,20 +108,26 @@ func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeCon
 			fail("--token-file %s has no token", f.TokenFile)
 		}
 	}
+	positive := true
 	for _, limit := range []struct {
 		flag  string
 		value int64
 	}{
-		{"--max-object", f.MaxObject}, {"--max-associations", int64(f.MaxAssociations)}, {"--max-per-ip", int64(f.MaxPerIP)},
+		{"--max-object", f.MaxObject},
+		{"--max-associations", int64(f.MaxAssociations)},
+		{"--max-per-ip", int64(f.MaxPerIP)},
 		{"--max-pdu", int64(f.MaxPDU)},
-		{"--idle-timeout", int64(f.IdleTimeout)}, {"--stall", int64(f.Stall)},
-		{"--tus-expiry", int64(f.TusExpiry)}, {"--drain", int64(f.Drain)},
+		{"--idle-timeout", int64(f.IdleTimeout)},
+		{"--stall", int64(f.Stall)},
+		{"--tus-expiry", int64(f.TusExpiry)},
+		{"--drain", int64(f.Drain)},
 	} {
 		if limit.value <= 0 {
 			fail("%s must be more than 0", limit.flag)
+			positive = false
 		}
 	}
-	if err := f.dimseLimits().Validate(); err != nil {
+	if err := f.dimseLimits().Validate(); err != nil && positive {
 		errs = append(errs, err)
 	}
 	if f.Pprof != "" && !loopback(f.Pprof) {

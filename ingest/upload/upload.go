@@ -3,7 +3,6 @@ package upload
 import (
 	"context"
 	"encoding/json"
-
 	"log/slog"
 	"net/http"
 	"strconv"

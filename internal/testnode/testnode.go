@@ -80,7 +80,7 @@ func Start(t testing.TB, dir string, flags ...string) *Node {
 func Launch(bin, dir string, flags ...string) (*Node, error) {
 	n := &Node{AET: "TRIBUTARY", Dir: dir, logs: &tail{}, done: make(chan error, 1)}
 	args := append([]string{"serve", "--data", dir, "--http", "127.0.0.1:0", "--dicom", "127.0.0.1:0", "--log-format", "json"}, flags...)
-	n.cmd = exec.Command(bin, args...)
+	n.cmd = exec.CommandContext(context.Background(), bin, args...)
 	n.cmd.Stdout = io.Discard
 	stderr, err := n.cmd.StderrPipe()
 	if err != nil {
@@ -135,7 +135,11 @@ func (n *Node) Log() string { return n.logs.String() }
 // Get fetches a path and returns status and body.
 func (n *Node) Get(t testing.TB, path string) (int, []byte) {
 	t.Helper()
-	resp, err := http.Get(n.URL + path)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,14 +17,33 @@ type designation struct {
 
 // designations are those of the standard, and after them the ones that programs emit for the same sets.
 var designations = [...]designation{
-	{"(B", ascii, false}, {"(J", romaji, false}, {")I", katakana, true},
-	{"-A", latin1, true}, {"-B", latin2, true}, {"-C", latin3, true}, {"-D", latin4, true},
-	{"-L", cyrillic, true}, {"-G", arabic, true}, {"-F", greek, true}, {"-H", hebrew, true},
-	{"-M", latin5, true}, {"-b", latin9, true}, {"-T", thai, true},
-	{"$B", jisX0208, false}, {"$(D", jisX0212, false}, {"$)C", ksX1001, true}, {"$)A", gb2312, true},
+	{"(B", ascii, false},
+	{"(J", romaji, false},
+	{")I", katakana, true},
+	{"-A", latin1, true},
+	{"-B", latin2, true},
+	{"-C", latin3, true},
+	{"-D", latin4, true},
+	{"-L", cyrillic, true},
+	{"-G", arabic, true},
+	{"-F", greek, true},
+	{"-H", hebrew, true},
+	{"-M", latin5, true},
+	{"-b", latin9, true},
+	{"-T", thai, true},
+	{"$B", jisX0208, false},
+	{"$(D", jisX0212, false},
+	{"$)C", ksX1001, true},
+	{"$)A", gb2312, true},
 
-	{"$@", jisX0208, false}, {"$(B", jisX0208, false}, {"$)B", jisX0208, true}, {"$)D", jisX0212, true},
-	{"$(C", ksX1001, false}, {"$A", gb2312, false}, {"$(A", gb2312, false}, {"(I", katakana, false},
+	{"$@", jisX0208, false},
+	{"$(B", jisX0208, false},
+	{"$)B", jisX0208, true},
+	{"$)D", jisX0212, true},
+	{"$(C", ksX1001, false},
+	{"$A", gb2312, false},
+	{"$(A", gb2312, false},
+	{"(I", katakana, false},
 }
 
 // designated returns the designation at the start of b, which begins with ESC; nil when there is none.

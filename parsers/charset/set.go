@@ -9,10 +9,10 @@ import (
 type Note uint8
 
 const (
-	// Replaced: bytes to which the character set gives no meaning became U+FFFD.
+	// Replaced says that bytes to which the character set gives no meaning became U+FFFD.
 	Replaced Note = 1 << iota
 
-	// Repaired: the bytes contradict the declared character set (or none was declared) and were read by
+	// Repaired says that the bytes contradict the declared character set (or none was declared) and were read by
 	// another that fits, or text stands where its VR allows none.
 	Repaired
 )

@@ -26,26 +26,38 @@ func check(t *testing.T, samples []sample) {
 // TestStandard decodes the examples of PS3.5 Annexes H, I, J and K.
 func TestStandard(t *testing.T) {
 	check(t, []sample{
-		{"H.3.1", `\ISO 2022 IR 87`, "PN",
+		{
+			"H.3.1", `\ISO 2022 IR 87`, "PN",
 			"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B",
-			"Yamada^Tarou=山田^太郎=やまだ^たろう", 0},
-		{"H.3.2", `ISO 2022 IR 13\ISO 2022 IR 87`, "PN",
+			"Yamada^Tarou=山田^太郎=やまだ^たろう", 0,
+		},
+		{
+			"H.3.2", `ISO 2022 IR 13\ISO 2022 IR 87`, "PN",
 			"\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J=\x1b$B$d$^$@\x1b(J^\x1b$B$?$m$&\x1b(J",
-			"ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう", 0},
-		{"I.2", `\ISO 2022 IR 149`, "PN",
+			"ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう", 0,
+		},
+		{
+			"I.2", `\ISO 2022 IR 149`, "PN",
 			"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7=\x1b$)C\xc8\xab^\x1b$)C\xb1\xe6\xb5\xbf",
-			"Hong^Gildong=洪^吉洞=홍^길동", 0},
-		{"I.3", `\ISO 2022 IR 149`, "LT",
+			"Hong^Gildong=洪^吉洞=홍^길동", 0,
+		},
+		{
+			"I.3", `\ISO 2022 IR 149`, "LT",
 			"\x1b$)CThe first line includes \xb1\xe6\xb5\xbf.\r\n\x1b$)CThe second line includes \xb1\xe6\xb5\xbf, too.\r\nThe third line.",
-			"The first line includes 길동.\r\nThe second line includes 길동, too.\r\nThe third line.", 0},
+			"The first line includes 길동.\r\nThe second line includes 길동, too.\r\nThe third line.", 0,
+		},
 		{"J.1", "ISO_IR 192", "PN", "Wang^XiaoDong=王^小东=", "Wang^XiaoDong=王^小东=", 0},
 		{"J.3", "GB18030", "PN", "Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab=", "Wang^XiaoDong=王^小东=", 0},
 		{"GBK", "GBK", "PN", "Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab=", "Wang^XiaoDong=王^小东=", 0},
-		{"K.2", `\ISO 2022 IR 58`, "PN",
-			"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab=", "Zhang^XiaoDong=张^小东=", 0},
-		{"K.3", `\ISO 2022 IR 58`, "LT",
+		{
+			"K.2", `\ISO 2022 IR 58`, "PN",
+			"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab=", "Zhang^XiaoDong=张^小东=", 0,
+		},
+		{
+			"K.3", `\ISO 2022 IR 58`, "LT",
 			"\x1b$)A1\xa3\xae\xb5\xda\xd2\xbb\xd0\xd0\r\n\x1b$)A2\xa3\xae\xb5\xda\xb6\xfe\xd0\xd0\r\n",
-			"1．第一行\r\n2．第二行\r\n", 0},
+			"1．第一行\r\n2．第二行\r\n", 0,
+		},
 	})
 }
 
@@ -108,8 +120,10 @@ func TestSloppyTerms(t *testing.T) {
 		raw, want string
 		values    []string
 	}{
-		{"J\xe9r\xf4me", "Jérôme", []string{"ISO_IR 100", "ISO-IR 100", "ISO_IR_100", "ISO IR 100", "iso_ir 100", "ISO_IR100", "IR 100",
-			" ISO_IR 100 ", "ISO_IR 100\x00", "ISO 2022 IR 100", "ISO2022IR100", "ISO 8859-1", "ISO8859-1", "ISO_8859-1", "latin1"}},
+		{"J\xe9r\xf4me", "Jérôme", []string{
+			"ISO_IR 100", "ISO-IR 100", "ISO_IR_100", "ISO IR 100", "iso_ir 100", "ISO_IR100", "IR 100",
+			" ISO_IR 100 ", "ISO_IR 100\x00", "ISO 2022 IR 100", "ISO2022IR100", "ISO 8859-1", "ISO8859-1", "ISO_8859-1", "latin1",
+		}},
 		{"王", "王", []string{"ISO_IR 192", "ISO_IR_192", "ISO-IR 192", "UTF-8", "utf8", "UTF_8", `\ISO_IR 192`, "ISO 2022 IR 192"}},
 		{"\xcd\xf5", "王", []string{"GB18030", "gb18030 ", "GB 18030", "GBK", " GBK", "GB2312", "GB_2312-80", "ISO 2022 GBK", "CP936", `\GB18030`}},
 		{"\xfb\xf3", "洪", []string{"EUC-KR", "KSC5601", "KS_C_5601-1987"}},

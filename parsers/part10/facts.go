@@ -157,7 +157,9 @@ func (s *scanner) judge(err error) error {
 
 	// Refusals go first: what must not be kept is not kept for another reason either.
 	ids := [...]struct{ name, value string }{
-		{"SOP Instance UID", f.sopInstance}, {"Study Instance UID", f.study}, {"Series Instance UID", f.series},
+		{"SOP Instance UID", f.sopInstance},
+		{"Study Instance UID", f.study},
+		{"Series Instance UID", f.series},
 		{"SOP Class UID", f.sopClass},
 	}
 	for _, id := range ids {

@@ -27,7 +27,8 @@ type Attachment struct {
 var codec = sync.OnceValue(func() (c struct {
 	enc *zstd.Encoder
 	dec *zstd.Decoder
-}) {
+},
+) {
 	// One encoder and one decoder for all: EncodeAll and DecodeAll are stateless and safe to share.
 	c.enc, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2),
 		zstd.WithWindowSize(256<<10), zstd.WithLowerEncoderMem(true))

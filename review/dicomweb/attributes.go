@@ -1,7 +1,6 @@
 package dicomweb
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -203,5 +202,3 @@ var seriesTags = map[uint32]bool{
 	0x00201040: true, 0x00400244: true, 0x00400245: true, 0x00400250: true, 0x00400251: true,
 	0x00400253: true, 0x00400254: true, 0x00400260: true, 0x00400275: true,
 }
-
-func hexTag(tag uint32) string { return fmt.Sprintf("%08X", tag) }

@@ -20,7 +20,7 @@ func BenchmarkStudy(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer store.Close() //nolint:errcheck // a temporary store
+			defer store.Close() // a temporary store
 			w := newWorld(func(c *Config) { c.Blobs = store })
 			file := noise(shape.size)
 			for i := range shape.count {

@@ -125,7 +125,7 @@ func TestCorpus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // a temporary index
+	defer db.Close() // a temporary index
 	h := dicomweb.New(dicomweb.Config{Index: db, Blobs: files(dir), Tenant: func(r *http.Request) string { return r.Header.Get("Tenant") }})
 
 	var records []eventlog.Record

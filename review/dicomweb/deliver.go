@@ -41,7 +41,7 @@ func (s *server) deliver(w http.ResponseWriter, r *http.Request, a single) error
 		if src, err = a.open(r.Context(), off, n); err != nil {
 			return err
 		}
-		defer src.Close() //nolint:errcheck // only read from
+		defer src.Close() // only read from
 	}
 	h.Set("Content-Type", a.contentType)
 	h.Set("Content-Length", strconv.FormatInt(n, 10))

@@ -208,7 +208,7 @@ func (db *DB) checkpoint(how string) error {
 		db.writing.Lock()
 		defer db.writing.Unlock()
 	}
-	_, err := db.sweeper.Exec("PRAGMA wal_checkpoint(" + how + ")")
+	_, err := db.sweeper.ExecContext(context.Background(), "PRAGMA wal_checkpoint("+how+")")
 	return err
 }
 

@@ -135,8 +135,11 @@ func withoutText(err error) error {
 func newInstance(body *event.Instance, eventID string) (*instance, error) {
 	ids := body.IDs
 	for _, need := range []struct{ what, value string }{
-		{"object id", body.ObjectID}, {"data set hash", body.Blob.DatasetSHA256}, {"blob key", body.Blob.Key},
-		{"Study Instance UID", ids.StudyInstanceUID}, {"Series Instance UID", ids.SeriesInstanceUID},
+		{"object id", body.ObjectID},
+		{"data set hash", body.Blob.DatasetSHA256},
+		{"blob key", body.Blob.Key},
+		{"Study Instance UID", ids.StudyInstanceUID},
+		{"Series Instance UID", ids.SeriesInstanceUID},
 		{"SOP Instance UID", ids.SOPInstanceUID},
 	} {
 		if need.value == "" {
@@ -149,9 +152,12 @@ func newInstance(body *event.Instance, eventID string) (*instance, error) {
 	}
 	// The identifiers rule: attributes may come from a device's own words.
 	for _, id := range []pair{
-		{"StudyInstanceUID", ids.StudyInstanceUID}, {"SeriesInstanceUID", ids.SeriesInstanceUID},
-		{"SOPInstanceUID", ids.SOPInstanceUID}, {"SOPClassUID", ids.SOPClassUID},
-		{"PatientID", ids.PatientID}, {"IssuerOfPatientID", ids.IssuerOfPatientID},
+		{"StudyInstanceUID", ids.StudyInstanceUID},
+		{"SeriesInstanceUID", ids.SeriesInstanceUID},
+		{"SOPInstanceUID", ids.SOPInstanceUID},
+		{"SOPClassUID", ids.SOPClassUID},
+		{"PatientID", ids.PatientID},
+		{"IssuerOfPatientID", ids.IssuerOfPatientID},
 		{"AccessionNumber", ids.AccessionNumber},
 	} {
 		if id.value != "" {

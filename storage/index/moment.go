@@ -81,7 +81,7 @@ func parseDT(s string) (span, bool) {
 		s = s[:n]
 	}
 	var day, clock span
-	ok := true
+	var ok bool
 	switch {
 	case len(s) < 4 || !digits(s[:4]):
 		return span{}, false

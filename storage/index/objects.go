@@ -171,7 +171,7 @@ func (db *DB) seriesAfter(ctx context.Context, s Scope, after *seriesPlace) ([]s
 func (db *DB) objectsOfSeries(ctx context.Context, series int64, visit func([]storedObject) error) error {
 	const begin = "SELECT " + objectColumns + ` FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = e.study_id
 		WHERE i.series_id = $1`
-	var end = fmt.Sprintf(" ORDER BY i.number, i.sop_instance_uid LIMIT %d", pageRows)
+	end := fmt.Sprintf(" ORDER BY i.number, i.sop_instance_uid LIMIT %d", pageRows)
 	text, args := begin+end, []any{series}
 	for {
 		page, err := db.objects(ctx, text, args...)

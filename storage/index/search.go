@@ -190,13 +190,13 @@ func (db *DB) count(ctx context.Context, studies []int64, out []Row) error {
 		for rows.Next() {
 			var id, series, instances int64
 			if err := rows.Scan(&id, &series, &instances); err != nil {
-				rows.Close()
+				_ = rows.Close() // the error is told already
 				return err
 			}
 			counts[id] = numbers{strconv.FormatInt(series, 10), strconv.FormatInt(instances, 10)}
 		}
 		if err := rows.Err(); err != nil {
-			rows.Close()
+			_ = rows.Close()
 			return err
 		}
 		if err := rows.Close(); err != nil {

@@ -116,7 +116,7 @@ func Open(ctx context.Context, path string, opt Options) (_ *Log, err error) {
 	}
 	defer func() {
 		if err != nil {
-			l.release()
+			_ = l.release() // the first error says why
 			err = fmt.Errorf("open event log %s: %w", filepath.Base(path), err)
 		}
 	}()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -147,7 +148,7 @@ func equal(t *testing.T, what string, got, want any) {
 func appendPositions(t *testing.T, log eventlog.Log) {
 	first := appendAll(t, log, some(event.TopicInstances, 3)...)
 	second := appendAll(t, log, some(event.TopicInstances, 2)...)
-	all := append(first, second...)
+	all := slices.Concat(first, second)
 	if len(all) != 5 {
 		t.Fatalf("%d positions for 5 events", len(all))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -152,7 +153,7 @@ func readerOutlives(t *testing.T, s blob.Store) {
 		wantGone(t, s, key)
 		// A store may refuse from here on, but what it returns must be the blob's bytes.
 		rest, err := io.ReadAll(r)
-		if got := append(first, rest...); !bytes.HasPrefix(data, got) || err == nil && len(got) != n {
+		if got := slices.Concat(first, rest); !bytes.HasPrefix(data, got) || err == nil && len(got) != n {
 			t.Errorf("read %d bytes of %d, %v, and not those stored", len(got), n, err)
 		}
 		if err := r.Close(); err != nil {

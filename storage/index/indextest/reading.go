@@ -228,8 +228,11 @@ func tenants(t *testing.T, x Index) {
 	tape.Stored(there)
 	apply(t, x, tape.Records...)
 	for _, m := range []index.Match{
-		{Keyword: "PatientID", Values: []string{"1"}}, {Keyword: "PatientName", Values: []string{"zhang^san"}},
-		{Keyword: "PatientName", Values: []string{"z*"}}, {Keyword: "PatientName", Values: []string{"*s*"}}, {Keyword: "StudyInstanceUID"},
+		{Keyword: "PatientID", Values: []string{"1"}},
+		{Keyword: "PatientName", Values: []string{"zhang^san"}},
+		{Keyword: "PatientName", Values: []string{"z*"}},
+		{Keyword: "PatientName", Values: []string{"*s*"}},
+		{Keyword: "StudyInstanceUID"},
 	} {
 		for _, tenant := range []string{"clinic", "other"} {
 			for level := index.StudyLevel; level <= index.InstanceLevel; level++ {

@@ -386,8 +386,10 @@ func (r demoReport) print(w io.Writer, base string) error {
 	for _, s := range r.Studies[:min(len(r.Studies), 2)] {
 		fmt.Fprintf(w, "  QIDO-RS  %s\n  WADO-RS  %s\n           %s/metadata\n", s.QIDO, s.WADO, s.WADO)
 	}
-	fmt.Fprintf(w, "Search by name, in hanzi or pinyin:\n  %s/dicom-web/studies?PatientName=%s\n",
-		base, url.QueryEscape("*"+string([]rune(r.Studies[0].Name)[:1])+"*"))
+	if len(r.Studies) > 0 && r.Studies[0].Name != "" {
+		fmt.Fprintf(w, "Search by name, in hanzi or pinyin:\n  %s/dicom-web/studies?PatientName=%s\n",
+			base, url.QueryEscape("*"+string([]rune(r.Studies[0].Name)[:1])+"*"))
+	}
 	_, err := fmt.Fprintf(w, "Mishaps of the day, kept for an operator: %d in %s/quarantine, %d in %s/conflicts\n",
 		r.Quarantine, base, r.Conflicts, base)
 	if err == nil && r.BitForBit != r.Sent {

@@ -34,7 +34,7 @@ func (s *server) bulkData(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if value.Offset < 0 || value.Length < 0 {
-		return fail(http.StatusInternalServerError, "the recorded bulk table of this instance is damaged; an operator should reprocess it")
+		return fail(http.StatusInternalServerError, "the recorded bulk table of this instance is damaged; retrieve the whole instance, and tell an operator")
 	}
 	names := []string{typeOctetStream}
 	if value.Path == encapsulatedDocument {

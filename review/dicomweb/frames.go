@@ -166,7 +166,7 @@ func (lay *layout) pixels() part10.Bulk {
 // frame is frame n, counted from 1.
 func (lay *layout) frame(src source, n int) (body, error) {
 	ft := &lay.frames
-	const broken = "the recorded frame table of this instance is damaged; an operator should reprocess it"
+	const broken = "the recorded frame table of this instance is damaged; retrieve the whole instance, and tell an operator"
 	switch ft.Kind {
 	case part10.Native:
 		first := int64(n-1) * ft.FrameBits

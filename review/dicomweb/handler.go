@@ -100,7 +100,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		f = &failure{http.StatusServiceUnavailable, "the index took too long; narrow the search or try again"}
 	case errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrCorrupt):
-		f = &failure{http.StatusInternalServerError, "the stored bytes are missing or damaged; an operator should run fsck"}
+		f = &failure{http.StatusInternalServerError, "the stored bytes are missing or damaged; whoever sent them may send them again, which replaces them"}
 		s.Log.ErrorContext(r.Context(), "stored object cannot be read", "error", err)
 	default:
 		f = &failure{http.StatusInternalServerError, "internal error; it was logged"}

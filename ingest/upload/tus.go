@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +32,10 @@ type TusConfig struct {
 	TTL      time.Duration // how long an upload or a receipt lives after its last progress, default 7 days
 	MaxOpen  int           // uploads that are not admitted yet, default 10,000
 
+	// HoldBytes bounds what all requests together hold in memory of small uploads that may arrive whole;
+	// beyond it the spool takes them. Default 32 MiB; negative: none.
+	HoldBytes int64
+
 	// Reserve is asked before an upload of so many bytes (0 while the length is deferred) is begun, and for
 	// every few mebibytes that a PATCH brings; an error refuses it with 503. Nil: none.
 	Reserve func(bytes int64) error
@@ -46,6 +52,7 @@ type Tus struct {
 	cfg   TusConfig
 	spool *spool
 	locks *tusLocks
+	held  atomic.Int64 // bytes, see TusConfig.HoldBytes
 	inner http.Handler
 
 	mu      sync.Mutex
@@ -65,6 +72,9 @@ func NewTus(cfg TusConfig) (*Tus, error) {
 	if cfg.MaxOpen == 0 {
 		cfg.MaxOpen = 10_000
 	}
+	if cfg.HoldBytes == 0 {
+		cfg.HoldBytes = 32 << 20
+	}
 	if cfg.RetryEvery == 0 {
 		cfg.RetryEvery = 30 * time.Second
 	}
@@ -74,7 +84,7 @@ func NewTus(cfg TusConfig) (*Tus, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("tus: no spool folder given")
 	}
-	sp, err := openSpool(cfg.Dir, cfg.TTL)
+	sp, err := openSpool(cfg.Dir, cfg.TTL, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +121,8 @@ type tusRequest struct {
 	writes  bool
 	id      string // of the upload it is about, "" while unknown
 	created bool
+	upload  *tusUpload // nil while the store was not asked
+	holds   int64      // bytes of Tus.held
 }
 
 type tusRequestKey struct{}
@@ -153,6 +165,7 @@ func (t *Tus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	guard := httpbody.NewGuard(w, r, t.cfg.Pace, t.cfg.MaxBytes)
 	in := r.WithContext(context.WithValue(r.Context(), tusRequestKey{}, q))
 	in.Body = &tusBody{guard}
+	defer func() { t.held.Add(-q.holds) }()
 	u := *r.URL
 	u.Path, u.RawPath = "/"+id, ""
 	in.URL = &u
@@ -184,6 +197,9 @@ func (t *Tus) check(q *tusRequest, r *http.Request, method, id string) (err erro
 			}
 		}
 	case method == http.MethodPatch && id != "":
+		if tag, ok := t.spool.journal.Has(keyOf(id)); !ok || tag != isSettled {
+			return nil // the store will look at it
+		}
 		_, v, err := t.find(id, q.tenant)
 		if err != nil {
 			return err
@@ -274,8 +290,13 @@ func (w *tusAnswer) decorate() {
 	if w.q.created { // also when the bytes that came along were refused: the upload is there
 		h.Set("Location", w.t.cfg.BasePath+w.q.id)
 	}
-	rec, v, err := w.t.find(w.q.id, w.q.tenant)
-	if err != nil {
+	var rec *record
+	var v *verdict
+	if u := w.q.upload; u != nil {
+		rec, v = u.r, u.v
+	} else if r, known, err := w.t.find(w.q.id, w.q.tenant); err == nil {
+		rec, v = r, known
+	} else {
 		return
 	}
 	h.Set("Upload-Expires", w.t.spool.expires(rec, v).UTC().Format(http.TimeFormat))
@@ -311,26 +332,16 @@ func (b *tusBody) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *tusBody) Close() error { return b.g.Close() }
 
+// Close closes the spool. Requests that come later fail.
+func (t *Tus) Close() error { return t.spool.journal.Close() }
+
 // Recover removes what a crash left half made and admits uploads that were whole but not admitted. It
 // must end before the door is served; failures of single uploads are logged and tried again by Run.
 func (t *Tus) Recover(ctx context.Context) error {
-	names, err := t.spool.names()
-	if err != nil {
-		return err
+	if err := t.spool.removeStrays(); err != nil {
+		t.cfg.Logger.Warn("spool keeps a stray file", "door", "tus", "error", err.Error())
 	}
-	for _, n := range names {
-		base, suffix, _ := strings.Cut(n, ".")
-		if _, err := os.Stat(t.spool.path(base, infoSuffix)); validID(base) && (strings.HasSuffix(suffix, "tmp") || os.IsNotExist(err)) {
-			if err := os.Remove(t.spool.path(base, "."+suffix)); err != nil {
-				t.cfg.Logger.Warn("spool keeps a stray file", "door", "tus", "error", err.Error())
-			}
-		}
-	}
-	ids, err := t.spool.ids()
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
+	for _, id := range t.spool.ids(isOpen) {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -346,22 +357,22 @@ func (t *Tus) settleOne(ctx context.Context, id string) {
 		return // a request is at it
 	}
 	defer unlock()
-	r, err := t.spool.load(id)
-	if err != nil {
-		t.mu.Lock()
-		delete(t.waiting, id)
-		t.mu.Unlock()
-		return
-	}
-	v, err := t.spool.verdict(id)
+	r, v, err := t.spool.load(id)
 	switch {
-	case err != nil:
-		t.cfg.Logger.Error("upload spool failed", "door", "tus", "upload", id, "error", err.Error())
-	case v != nil:
-		_ = t.spool.drop(id, dataSuffix)
-	case r.whole():
-		_, _ = t.admit(ctx, r) // logged there, tried again by Run
+	case err == nil && v == nil && r.whole():
+		_, _ = t.admit(ctx, r, nil) // logged there, tried again by Run
+		return
+	case err == nil && v != nil:
+		err = t.spool.dropData(id)
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
 	}
+	if err != nil {
+		t.cfg.Logger.Error("upload spool failed", "door", "tus", "upload", id, "error", err.Error())
+	}
+	t.mu.Lock()
+	delete(t.waiting, id)
+	t.mu.Unlock()
 }
 
 func (t *Tus) tryLock(ctx context.Context, id string) (unlock func(), ok bool) {
@@ -407,19 +418,11 @@ func (t *Tus) Retry(ctx context.Context) {
 
 // Sweep removes uploads that nobody went on with, and receipts that nobody needs any more.
 func (t *Tus) Sweep(ctx context.Context) error {
-	ids, err := t.spool.ids()
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
+	for _, id := range t.spool.ids() {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		r, err := t.spool.load(id)
-		if err != nil {
-			continue
-		}
-		v, err := t.spool.verdict(id)
+		r, v, err := t.spool.load(id)
 		if err != nil || !t.spool.expired(r, v) {
 			continue
 		}

@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,17 +19,19 @@ import (
 	tusd "github.com/tus/tusd/v2/pkg/handler"
 
 	"github.com/tributary-dicom/tributary/ingest"
+	"github.com/tributary-dicom/tributary/ingest/upload/journal"
 	"github.com/tributary-dicom/tributary/pipeline/event"
 )
 
-// Files of one upload in the spool folder: ID.info (JSON of record), ID.data (the bytes), and once
-// admission has spoken ID.receipt (JSON of verdict); then the data goes. A file is replaced by writing
-// ID.x.tmp, syncing it, renaming it and syncing the folder.
+// What the spool knows of uploads is in its journal, one document for each (JSON of remembered). Bytes that
+// must wait lie beside it in ID.data until admission has spoken; uploads that arrive whole in one request
+// have no such file, see tusUpload.WriteChunk.
+const dataSuffix = ".data"
+
+// Tags in the journal.
 const (
-	infoSuffix    = ".info"
-	dataSuffix    = ".data"
-	receiptSuffix = ".receipt"
-	tempSuffix    = ".tmp"
+	isOpen    journal.Tag = 1 // admission has not spoken
+	isSettled journal.Tag = 2
 )
 
 // checkpointBytes is after how many bytes of one PATCH the offset is made durable, so that a node that
@@ -59,27 +61,30 @@ type verdict struct {
 	At      time.Time       `json:"at"`
 }
 
-// spool is the folder of uploads. Its methods do not lock: who changes an upload holds its lock.
-type spool struct {
-	dir  string
-	ttl  time.Duration
-	open atomic.Int64 // uploads without a verdict
+// remembered is an upload in the journal.
+type remembered struct {
+	record
+	Verdict *verdict `json:"verdict,omitempty"`
 }
 
-func openSpool(dir string, ttl time.Duration) (*spool, error) {
+// spool is the folder of uploads. Its methods do not lock: who changes an upload holds its lock.
+type spool struct {
+	dir     string
+	ttl     time.Duration
+	journal *journal.Journal
+	open    atomic.Int64 // uploads without a verdict
+}
+
+func openSpool(dir string, ttl time.Duration, logger *slog.Logger) (*spool, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make spool folder: %w", err)
 	}
-	s := &spool{dir: dir, ttl: ttl}
-	ids, err := s.ids()
+	j, err := journal.Open(dir, journal.Options{Logger: logger.With("door", "tus")})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open spool: %w", err)
 	}
-	for _, id := range ids {
-		if v, err := s.verdict(id); v == nil || err != nil {
-			s.open.Add(1)
-		}
-	}
+	s := &spool{dir: dir, ttl: ttl, journal: j}
+	s.open.Store(int64(len(s.ids(isOpen))))
 	return s, nil
 }
 
@@ -95,156 +100,123 @@ func validID(s string) bool {
 	return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-func (s *spool) path(id, suffix string) string { return filepath.Join(s.dir, id+suffix) }
-
-// ids lists the uploads.
-func (s *spool) ids() ([]string, error) {
-	names, err := s.names()
-	var ids []string
-	for _, n := range names {
-		if id, ok := strings.CutSuffix(n, infoSuffix); ok && validID(id) {
-			ids = append(ids, id)
-		}
-	}
-	return ids, err
+// keyOf is a valid id in the journal.
+func keyOf(id string) (key journal.Key) {
+	_, _ = hex.Decode(key[:], []byte(id))
+	return key
 }
 
-func (s *spool) names() ([]string, error) {
-	d, err := os.Open(s.dir)
-	if err != nil {
-		return nil, fmt.Errorf("list spool: %w", err)
+func (s *spool) dataPath(id string) string { return filepath.Join(s.dir, id+dataSuffix) }
+
+// ids lists the uploads with one of tags, or all.
+func (s *spool) ids(tags ...journal.Tag) []string {
+	keys := s.journal.Keys(tags...)
+	ids := make([]string, len(keys))
+	for i, k := range keys {
+		ids[i] = hex.EncodeToString(k[:])
 	}
-	defer d.Close()
-	names, err := d.Readdirnames(-1)
-	if err != nil {
-		return nil, fmt.Errorf("list spool: %w", err)
-	}
-	return names, nil
+	return ids
 }
 
-// load returns an upload's record; fs.ErrNotExist for none. The offset is never ahead of the data file.
-func (s *spool) load(id string) (*record, error) {
+// load returns an upload's record, and what admission said of it, nil while it has not; fs.ErrNotExist for
+// no such upload. The offset is never ahead of the data file.
+func (s *spool) load(id string) (*record, *verdict, error) {
 	if !validID(id) {
-		return nil, fs.ErrNotExist
+		return nil, nil, fs.ErrNotExist
 	}
-	var r record
-	if err := readJSON(s.path(id, infoSuffix), &r); err != nil {
-		return nil, err
+	doc, _, err := s.journal.Get(keyOf(id))
+	if err != nil {
+		return nil, nil, err
 	}
-	if st, err := os.Stat(s.path(id, dataSuffix)); err == nil {
-		r.Offset = min(r.Offset, st.Size())
-	} else if _, err := os.Stat(s.path(id, receiptSuffix)); err != nil {
-		r.Offset = 0
+	var m remembered
+	if err := json.Unmarshal(doc, &m); err != nil {
+		return nil, nil, fmt.Errorf("spool's record is damaged: %w", err)
 	}
-	return &r, nil
+	r := &m.record
+	switch {
+	case m.Verdict != nil: // the data is gone, the offset stands
+		r.Offset = r.Size
+	case r.Offset > 0:
+		r.Offset = min(r.Offset, sizeOf(s.dataPath(id)))
+	}
+	return r, m.Verdict, nil
 }
 
-func (s *spool) save(r *record) error { return s.replace(s.path(r.ID, infoSuffix), r) }
-
-// verdict returns what admission said of an upload, nil while it has not.
-func (s *spool) verdict(id string) (*verdict, error) {
-	if !validID(id) {
-		return nil, fs.ErrNotExist
+// sizeOf returns a file's length in bytes, 0 when there is none.
+func sizeOf(path string) int64 {
+	st, err := os.Stat(path)
+	if err != nil {
+		return 0
 	}
-	var v verdict
-	err := readJSON(s.path(id, receiptSuffix), &v)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return &v, err
+	return st.Size()
 }
 
-// settle remembers a verdict and then lets go of the bytes.
-func (s *spool) settle(id string, v *verdict) error {
-	if err := s.replace(s.path(id, receiptSuffix), v); err != nil {
+// save makes the record of an open upload durable.
+func (s *spool) save(r *record) error { return s.put(isOpen, remembered{record: *r}) }
+
+func (s *spool) put(tag journal.Tag, m remembered) error {
+	doc, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode for spool: %w", err)
+	}
+	return s.journal.Put(keyOf(m.ID), tag, doc)
+}
+
+// settle remembers a verdict. The bytes are of no use from then on.
+func (s *spool) settle(r *record, v *verdict) error {
+	if err := s.put(isSettled, remembered{*r, v}); err != nil {
 		return err
 	}
 	s.open.Add(-1)
-	return s.drop(id, dataSuffix)
+	return nil
 }
 
-// remove forgets an upload. After a crash in between, Sweep or Recover goes on.
+// remove forgets an upload. Its bytes go first: after a crash in between, its offset is 0.
 func (s *spool) remove(id string) error {
-	v, err := s.verdict(id)
-	if err != nil {
+	if err := s.dropData(id); err != nil {
 		return err
 	}
-	for _, suffix := range []string{dataSuffix, infoSuffix, receiptSuffix} {
-		if err := s.drop(id, suffix); err != nil {
-			return err
-		}
+	tag, ok := s.journal.Has(keyOf(id))
+	if err := s.journal.Remove(keyOf(id)); err != nil {
+		return err
 	}
-	if v == nil {
+	if ok && tag == isOpen {
 		s.open.Add(-1)
 	}
 	return nil
 }
 
-func (s *spool) drop(id, suffix string) error {
-	if err := os.Remove(s.path(id, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (s *spool) dropData(id string) error {
+	if err := os.Remove(s.dataPath(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove from spool: %w", err)
 	}
 	return nil
 }
 
-// replace makes path hold v's JSON, durably and at once.
-func (s *spool) replace(path string, v any) (err error) {
-	doc, err := json.Marshal(v)
+// removeStrays removes bytes that belong to no open upload: a crash came before they were dropped.
+func (s *spool) removeStrays() error {
+	entries, err := os.ReadDir(s.dir)
 	if err != nil {
-		return fmt.Errorf("encode for spool: %w", err)
+		return fmt.Errorf("list spool: %w", err)
 	}
-	f, err := os.OpenFile(path+tempSuffix, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("write to spool: %w", err)
+	var errs []error
+	for _, e := range entries {
+		id, ok := strings.CutSuffix(e.Name(), dataSuffix)
+		if !ok || !validID(id) {
+			continue
+		}
+		if tag, ok := s.journal.Has(keyOf(id)); !ok || tag == isSettled {
+			errs = append(errs, s.dropData(id))
+		}
 	}
-	_, err = f.Write(doc)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(path+tempSuffix, path)
-	}
-	if err == nil {
-		err = syncFolder(s.dir)
-	}
-	if err != nil {
-		return fmt.Errorf("write to spool: %w", err)
-	}
-	return nil
-}
-
-func readJSON(path string, v any) error {
-	doc, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(doc, v); err != nil {
-		return fmt.Errorf("spool file is damaged: %w", err)
-	}
-	return nil
-}
-
-// syncFolder makes renames durable. Windows has no such call and journals them itself.
-func syncFolder(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return errors.Join(errs...)
 }
 
 // append writes src to the data file from off on and returns how many bytes are durable of it. An error
 // is the disk's: src's own end is the sender's affair, and what came before it counts. When check is not
 // nil, all bytes count or none.
 func (s *spool) append(r *record, off int64, src io.Reader, check *chunkSum) (n int64, err error) {
-	f, err := os.OpenFile(s.path(r.ID, dataSuffix), os.O_WRONLY|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(s.dataPath(r.ID), os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return 0, fmt.Errorf("open spool: %w", err)
 	}
@@ -312,6 +284,11 @@ func (s *spool) advance(f *os.File, r *record, offset int64) error {
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("sync spool: %w", err)
 	}
+	if r.Offset == 0 { // the file may be new
+		if err := journal.SyncFolder(s.dir); err != nil {
+			return fmt.Errorf("sync spool: %w", err)
+		}
+	}
 	was, touched := r.Offset, r.Touched
 	r.Offset, r.Touched = offset, time.Now().UTC()
 	if err := s.save(r); err != nil {
@@ -353,7 +330,8 @@ func (st tusStore) NewUpload(ctx context.Context, info tusd.FileInfo) (tusd.Uplo
 		return nil, st.t.diskError(err)
 	}
 	q.id, q.created = r.ID, true
-	return &tusUpload{st.t, q, r, nil}, nil
+	q.upload = &tusUpload{t: st.t, q: q, r: r}
+	return q.upload, nil
 }
 
 // GetUpload implements tusd.DataStore. Uploads of another tenant are as unknown as expired ones.
@@ -364,7 +342,8 @@ func (st tusStore) GetUpload(ctx context.Context, id string) (tusd.Upload, error
 		return nil, err
 	}
 	q.id = id
-	return &tusUpload{st.t, q, r, v}, nil
+	q.upload = &tusUpload{t: st.t, q: q, r: r, v: v}
+	return q.upload, nil
 }
 
 func (st tusStore) AsTerminatableUpload(u tusd.Upload) tusd.TerminatableUpload {

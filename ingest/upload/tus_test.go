@@ -27,6 +27,7 @@ import (
 	tusd "github.com/tus/tusd/v2/pkg/handler"
 
 	"github.com/tributary-dicom/tributary/ingest"
+	"github.com/tributary-dicom/tributary/ingest/upload/journal"
 	"github.com/tributary-dicom/tributary/parsers/reject"
 	"github.com/tributary-dicom/tributary/pipeline/event"
 )
@@ -84,16 +85,22 @@ func wantOffset(t *testing.T, h http.Handler, url string, want int) {
 	}
 }
 
-func files(t *testing.T, dir string) (out []string) {
+// spooled counts the uploads of which the spool has bytes.
+func spooled(t *testing.T, dir string) (n int) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		out = append(out, filepath.Ext(e.Name()))
+		switch {
+		case strings.HasSuffix(e.Name(), dataSuffix):
+			n++
+		case !journal.IsSegment(e.Name()):
+			t.Errorf("spool has %s", e.Name())
+		}
 	}
-	return out
+	return n
 }
 
 func TestTusUpload(t *testing.T) {
@@ -138,11 +145,11 @@ func TestTusUpload(t *testing.T) {
 	if err := json.Unmarshal(r.Body.Bytes(), &rec); err != nil || r.Code != 200 || rec.SHA256 != hex.EncodeToString(sum[:]) {
 		t.Errorf("receipt: %d %s", r.Code, r.Body)
 	}
-	if got := fmt.Sprint(files(t, dir)); got != "[.info .receipt]" {
-		t.Errorf("spool has %s", got)
+	if n, ids := spooled(t, dir), h.spool.ids(isSettled); n != 0 || len(ids) != 1 {
+		t.Errorf("spool has bytes of %d, verdicts %v", n, ids)
 	}
-	if w := tus(h, "DELETE", url, nil); w.Code != 204 || len(files(t, dir)) != 0 {
-		t.Errorf("DELETE: %d, spool has %v", w.Code, files(t, dir))
+	if w := tus(h, "DELETE", url, nil); w.Code != 204 || len(h.spool.ids()) != 0 {
+		t.Errorf("DELETE: %d, spool has %v", w.Code, h.spool.ids())
 	}
 	if w := head(h, url); w.Code != 404 {
 		t.Errorf("HEAD after DELETE: %d", w.Code)
@@ -305,8 +312,8 @@ func TestTusRefusalIsRemembered(t *testing.T) {
 	if r := tus(h, "GET", url+"/receipt", nil); r.Code != 415 {
 		t.Errorf("receipt: %d", r.Code)
 	}
-	if got := fmt.Sprint(files(t, dir)); got != "[.info .receipt]" {
-		t.Errorf("spool has %s", got)
+	if n := spooled(t, dir); n != 0 || h.spool.open.Load() != 0 {
+		t.Errorf("spool has bytes of %d, %d are open", n, h.spool.open.Load())
 	}
 }
 
@@ -362,44 +369,57 @@ func TestTusStoreOut(t *testing.T) {
 
 // TestTusCrashes puts the spool into each state that a crash can leave, and restarts.
 func TestTusCrashes(t *testing.T) {
+	whole := func(t *testing.T, s *spool, id string) *record {
+		r, _, err := s.load(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Offset = 11
+		return r
+	}
 	for name, tc := range map[string]struct {
 		crash func(t *testing.T, s *spool, id string)
 		off   string // Upload-Offset after Recover
 		kept  int
 	}{
 		"bytes without their offset": {func(t *testing.T, s *spool, id string) {
-			write(t, s.path(id, dataSuffix), "hello wo")
+			write(t, s.dataPath(id), "hello wo")
 		}, "5", 0},
 		"offset without its bytes": {func(t *testing.T, s *spool, id string) {
-			write(t, s.path(id, dataSuffix), "hel")
+			write(t, s.dataPath(id), "hel")
 		}, "3", 0},
 		"data lost": {func(t *testing.T, s *spool, id string) {
-			if err := os.Remove(s.path(id, dataSuffix)); err != nil {
+			if err := os.Remove(s.dataPath(id)); err != nil {
 				t.Fatal(err)
 			}
 		}, "0", 0},
-		"info half written": {func(t *testing.T, s *spool, id string) {
-			write(t, s.path(id, infoSuffix+tempSuffix), `{"id":`)
-		}, "5", 0},
-		"whole, not admitted": {func(t *testing.T, s *spool, id string) {
-			write(t, s.path(id, dataSuffix), "hello world")
-			r, err := s.load(id)
+		"journal half written": {func(t *testing.T, s *spool, id string) {
+			names, err := filepath.Glob(filepath.Join(s.dir, "journal-*"))
+			if err != nil || len(names) == 0 {
+				t.Fatal(names, err)
+			}
+			b, err := os.ReadFile(names[len(names)-1])
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.Offset = 11
-			if err := s.save(r); err != nil {
+			end := len(bytes.TrimRight(b, "\x00"))
+			half := append(b[:end:end], b[:end/3]...) // one commit more, cut short
+			write(t, names[len(names)-1], string(half))
+		}, "5", 0},
+		"whole, not admitted": {func(t *testing.T, s *spool, id string) {
+			write(t, s.dataPath(id), "hello world")
+			if err := s.save(whole(t, s, id)); err != nil {
 				t.Fatal(err)
 			}
 		}, "11", 1},
 		"admitted, data still there": {func(t *testing.T, s *spool, id string) {
-			if err := s.replace(s.path(id, receiptSuffix), verdict{Receipt: &ingest.Receipt{ID: "x", Status: ingest.Stored}, At: time.Now()}); err != nil {
+			v := &verdict{Receipt: &ingest.Receipt{ID: "x", Status: ingest.Stored}, At: time.Now()}
+			if err := s.settle(whole(t, s, id), v); err != nil {
 				t.Fatal(err)
 			}
 		}, "11", 0},
 		"stray files": {func(t *testing.T, s *spool, id string) {
-			write(t, s.path(newID(), dataSuffix), "x")
-			write(t, s.path(newID(), receiptSuffix), "{}")
+			write(t, s.dataPath(newID()), "x")
 		}, "5", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -415,8 +435,8 @@ func TestTusCrashes(t *testing.T) {
 			if w := head(h, url); w.Header().Get("Upload-Offset") != tc.off || f.count() != tc.kept {
 				t.Errorf("offset %s, kept %d; want %s, %d", w.Header().Get("Upload-Offset"), f.count(), tc.off, tc.kept)
 			}
-			if n := len(files(t, dir)); n > 2 {
-				t.Errorf("spool has %v", files(t, dir))
+			if n := spooled(t, dir); n > 1 || n == 1 && tc.off == "11" {
+				t.Errorf("spool has bytes of %d", n)
 			}
 			if off := head(h, url).Header().Get("Upload-Offset"); off != "11" {
 				var n int
@@ -457,8 +477,8 @@ func TestTusExpiry(t *testing.T) {
 		if err := h.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := fmt.Sprint(files(t, dir)); len(files(t, dir)) != 4 {
-			t.Errorf("spool has %s, want info and data of two", got)
+		if ids := h.spool.ids(); len(ids) != 2 || spooled(t, dir) != 2 {
+			t.Errorf("spool has %v and bytes of %d, want two", ids, spooled(t, dir))
 		}
 		wantOffset(t, h, busy, 3)
 		f.set(nil)
@@ -484,8 +504,8 @@ func TestTusRun(t *testing.T) {
 		wantOffset(t, h, waiting, 5)
 		time.Sleep(8 * 24 * time.Hour)
 		cancel()
-		if err := <-ran; err != nil || len(files(t, dir)) != 0 {
-			t.Errorf("%v; spool has %v, %s among it", err, files(t, dir), abandoned)
+		if err := <-ran; err != nil || len(h.spool.ids()) != 0 || spooled(t, dir) != 0 {
+			t.Errorf("%v; spool has %v, %s among it", err, h.spool.ids(), abandoned)
 		}
 		time.Sleep(time.Second)
 	})

@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,8 @@ type tusUpload struct {
 	q *tusRequest
 	r *record
 	v *verdict
+
+	held []byte // the whole file, when it is not in the spool
 }
 
 // GetInfo implements tusd.Upload. The last byte counts only once admission has kept the file: clients
@@ -44,14 +47,24 @@ func (u *tusUpload) GetInfo(context.Context) (tusd.FileInfo, error) {
 	return info, nil
 }
 
-// WriteChunk implements tusd.Upload. The bytes it counts are on the disk.
+// WriteChunk implements tusd.Upload. The bytes it counts are on the disk, or they are all of a small upload:
+// those are held in memory for FinishUpload, which follows before anything is answered.
 func (u *tusUpload) WriteChunk(_ context.Context, offset int64, src io.Reader) (int64, error) {
+	if u.v != nil && u.v.Refusal != nil {
+		return 0, refused(*u.v.Refusal, u.v.HTTP)
+	}
 	limit := u.t.cfg.MaxBytes - offset
 	if u.r.Size >= 0 {
 		limit = u.r.Size - offset
 	}
-	room := &roomReader{src: io.LimitReader(src, limit), rest: limit, reserve: u.t.cfg.Reserve}
-	n, err := u.t.spool.append(u.r, offset, room, u.q.check)
+	room := &roomReader{src: io.LimitReader(src, limit), reserve: u.t.cfg.Reserve}
+	var n int64
+	var err error
+	if u.mayHold() {
+		n, err = u.hold(room)
+	} else {
+		n, err = u.t.spool.append(u.r, offset, room, u.q.check)
+	}
 	switch {
 	case room.full: // what came before is kept and counts
 		return n, errFull
@@ -64,6 +77,42 @@ func (u *tusUpload) WriteChunk(_ context.Context, offset int64, src io.Reader) (
 		}
 	}
 	return n, nil
+}
+
+// holdMost is how long an upload may be that is held in memory until it is whole, bytes. Longer ones gain
+// little, and what came of them before the line broke is dear to their senders.
+const holdMost = 1 << 20
+
+// mayHold tells whether an upload of which nothing is here yet is small enough to be held, and there is
+// memory for it, which is the request's from now on.
+func (u *tusUpload) mayHold() bool {
+	if u.r.Offset != 0 || u.r.Size <= 0 || u.r.Size > holdMost {
+		return false
+	}
+	if u.t.held.Add(u.r.Size) > u.t.cfg.HoldBytes {
+		u.t.held.Add(-u.r.Size)
+		return false
+	}
+	u.q.holds += u.r.Size
+	return true
+}
+
+// hold reads a small upload into memory. If it does not come whole, what came goes to the spool. Like
+// spool.append it takes src's own end for the sender's affair.
+func (u *tusUpload) hold(src io.Reader) (int64, error) {
+	b := make([]byte, u.r.Size)
+	n, _ := io.ReadFull(src, b)
+	if c := u.q.check; c != nil {
+		c.hash.Write(b[:n])
+		if !c.matches() {
+			return 0, errChecksum
+		}
+	}
+	if n < len(b) {
+		return u.t.spool.append(u.r, 0, bytes.NewReader(b[:n]), nil)
+	}
+	u.held = b
+	return int64(n), nil
 }
 
 // roomEvery is after how many bytes of one PATCH the disk reserve is looked at again. Uploads that were
@@ -118,13 +167,13 @@ func (u *tusUpload) Terminate(context.Context) error {
 	return nil
 }
 
-// FinishUpload implements tusd.Upload: the file is whole and synced, so it goes through admission before
-// the last PATCH is answered.
+// FinishUpload implements tusd.Upload: the file is whole, in the spool or in memory, so it goes through
+// admission before the last PATCH is answered.
 func (u *tusUpload) FinishUpload(ctx context.Context) error {
 	// The sender has nothing more to say and may wait long: no deadline of the body may end the request.
 	_ = u.q.rc.SetReadDeadline(time.Time{})
 	_ = u.q.rc.SetWriteDeadline(time.Time{})
-	v, err := u.t.admit(ctx, u.r)
+	v, err := u.t.admit(ctx, u.r, u.held)
 	_ = u.q.rc.SetWriteDeadline(time.Now().Add(answerWithin))
 	if err != nil {
 		status := http.StatusServiceUnavailable // which clients try again, unlike what answers Aborted elsewhere
@@ -152,15 +201,15 @@ func refused(r Refusal, status int) error {
 	return e
 }
 
-// admit gives a whole upload to admission and remembers the verdict. An error is one that may pass: the
-// bytes stay, and Run tries again. The caller holds the upload's lock.
-func (t *Tus) admit(ctx context.Context, r *record) (v *verdict, err error) {
-	if v, err := t.spool.verdict(r.ID); v != nil || err != nil {
-		return v, err
-	}
-	f, err := openData(t.spool.path(r.ID, dataSuffix))
-	if err != nil {
-		return nil, t.keepWaiting(r.ID, err)
+// admit gives a whole upload to admission and remembers the verdict; there was none. The bytes are held, or
+// in the spool when held is nil. An error is one that may pass: the bytes stay in the spool, and Run tries
+// again. The caller holds the upload's lock.
+func (t *Tus) admit(ctx context.Context, r *record, held []byte) (v *verdict, err error) {
+	var f io.ReadCloser = io.NopCloser(bytes.NewReader(held))
+	if held == nil {
+		if f, err = openData(t.spool.dataPath(r.ID)); err != nil {
+			return nil, t.keepWaiting(r, nil, err)
+		}
 	}
 	defer f.Close()
 	// All bytes are here: the sender's leaving no longer matters.
@@ -172,15 +221,18 @@ func (t *Tus) admit(ctx context.Context, r *record) (v *verdict, err error) {
 	case err == nil:
 		v = &verdict{Receipt: &rec, HTTP: http.StatusNoContent}
 	case code == reject.Internal, code == reject.OutOfResources, code == reject.Aborted:
-		return nil, t.keepWaiting(r.ID, err)
+		return nil, t.keepWaiting(r, held, err)
 	default:
 		ref := refusal(err)
 		ref.Retry = false // this upload is over; other bytes need another upload
 		v = &verdict{Refusal: &ref, HTTP: statusOf(err)}
 	}
 	v.At = time.Now().UTC()
-	if err := t.spool.settle(r.ID, v); err != nil {
-		return nil, t.keepWaiting(r.ID, err)
+	if err := t.spool.settle(r, v); err != nil {
+		return nil, t.keepWaiting(r, held, err)
+	}
+	if err := t.spool.dropData(r.ID); err != nil { // Recover will
+		t.cfg.Logger.Warn("spool keeps a stray file", "door", "tus", "error", err.Error())
 	}
 	t.mu.Lock()
 	delete(t.waiting, r.ID)
@@ -188,33 +240,32 @@ func (t *Tus) admit(ctx context.Context, r *record) (v *verdict, err error) {
 	return v, nil
 }
 
-// keepWaiting notes that a whole upload needs another try.
-func (t *Tus) keepWaiting(id string, err error) error {
+// keepWaiting notes that a whole upload needs another try, and puts its bytes into the spool if they are not
+// there. If that fails too, the upload has none of them and its sender hears so.
+func (t *Tus) keepWaiting(r *record, held []byte, err error) error {
+	if held != nil {
+		if _, serr := t.spool.append(r, 0, bytes.NewReader(held), nil); serr != nil {
+			_ = t.diskError(serr) // logged; the answer is err
+			return err
+		}
+	}
 	t.mu.Lock()
-	t.waiting[id] = true
+	t.waiting[r.ID] = true
 	t.mu.Unlock()
-	t.cfg.Logger.Warn("upload waits for admission", "door", "tus", "upload", id, "code", string(reject.CodeOf(err)))
+	t.cfg.Logger.Warn("upload waits for admission", "door", "tus", "upload", r.ID, "code", string(reject.CodeOf(err)))
 	return err
 }
 
 // find returns an upload that tenant may see, or tusd.ErrNotFound.
 func (t *Tus) find(id, tenant string) (*record, *verdict, error) {
-	r, err := t.spool.load(id)
-	if errors.Is(err, fs.ErrNotExist) {
+	r, v, err := t.spool.load(id)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, tusd.ErrNotFound
-	}
-	if err != nil {
+	case err != nil:
 		return nil, nil, t.diskError(err)
-	}
-	v, err := t.spool.verdict(id)
-	if err != nil {
-		return nil, nil, t.diskError(err)
-	}
-	if r.Tenant != tenant || t.spool.expired(r, v) {
+	case r.Tenant != tenant || t.spool.expired(r, v):
 		return nil, nil, tusd.ErrNotFound
-	}
-	if v != nil { // the data is gone, the offset stands
-		r.Offset = r.Size
 	}
 	return r, v, nil
 }

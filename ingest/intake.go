@@ -38,6 +38,9 @@ type Blobs interface {
 // Log makes events durable; eventlog.Log has it.
 type Log interface {
 	Append(ctx context.Context, events ...event.Envelope) ([]eventlog.Position, error)
+	// AppendBacked may return a moment before the events are durable: AdoptOrphans makes them again from
+	// their blobs (docs/decisions/0006).
+	AppendBacked(ctx context.Context, events ...event.Envelope) ([]eventlog.Position, error)
 }
 
 // View is what admission asks of the index. The index may lag or be away: then a second copy of an
@@ -99,7 +102,8 @@ func New(cfg Config, blobs Blobs, log Log, view View) *Intake {
 	return &Intake{cfg: cfg, blobs: blobs, log: log, view: view, large: newLargeBudget(), busy: inFlight{waiting: map[identity]chan struct{}{}, unseen: map[identity][]lateVersion{}}}
 }
 
-// Admit reads one object to its end, keeps it, and returns its receipt once bytes and event are durable.
+// Admit reads one object to its end, keeps it, and returns its receipt once the bytes are durable and its event is
+// in the log, durable too or made again from the blob after a power cut (docs/decisions/0006).
 // An error is a *reject.Error: nothing of the object is kept; the receipt then has the UIDs, as far as they
 // were read, and no status. The caller may send the same object again after any outcome.
 func (in *Intake) Admit(ctx context.Context, a Arrival) (Receipt, error) {
@@ -344,7 +348,7 @@ func (in *Intake) quarantine(ctx context.Context, a Arrival, ad admission, rd re
 	return rec, nil
 }
 
-// seal makes blob and event durable, in this order, and returns the event's place.
+// seal makes the blob durable, then appends the event, and returns its place.
 func (in *Intake) seal(ctx context.Context, w blob.Writer, ev *event.Instance, kind string) (eventlog.Position, error) {
 	info, err := w.Commit(ctx, metaOf(ev))
 	if err != nil {
@@ -361,7 +365,7 @@ func (in *Intake) announce(ctx context.Context, ev *event.Instance, kind string)
 	if err != nil {
 		return at, fmt.Errorf("encode event: %w", err)
 	}
-	pos, err := in.log.Append(context.WithoutCancel(ctx), env)
+	pos, err := in.log.AppendBacked(context.WithoutCancel(ctx), env)
 	if err != nil {
 		return at, &reject.Error{Code: reject.OutOfResources, Op: "ingest.Admit", Offset: -1, Err: fmt.Errorf("append event: %w", err)}
 	}

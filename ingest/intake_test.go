@@ -120,6 +120,10 @@ func (w *world) Append(_ context.Context, events ...event.Envelope) ([]eventlog.
 	return pos, nil
 }
 
+func (w *world) AppendBacked(ctx context.Context, events ...event.Envelope) ([]eventlog.Position, error) {
+	return w.Append(ctx, events...)
+}
+
 func (w *world) Since(_ context.Context, _ time.Time, fn func(event.Envelope) error) error {
 	for _, e := range w.events {
 		if err := fn(e); err != nil {

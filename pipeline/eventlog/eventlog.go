@@ -30,6 +30,12 @@ type Log interface {
 	// error the events may or may not be there: consumers drop repeated Envelope.IDs.
 	Append(ctx context.Context, events ...event.Envelope) ([]Position, error)
 
+	// AppendBacked is Append for events that can be made again from what is durable already (an object's
+	// blob with its Meta). It may return before the events are durable; they are so a moment later, and
+	// before any event that is appended after them. Consumers see them at once. Until then a crash of the
+	// process loses nothing, a crash of the machine may lose the newest of them, all behind one place.
+	AppendBacked(ctx context.Context, events ...event.Envelope) ([]Position, error)
+
 	// Subscribe opens a consumer of one topic for a group. It starts behind the group's committed
 	// position, at the beginning for a new group.
 	Subscribe(ctx context.Context, group, topic string) (Consumer, error)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/tributary-dicom/tributary/pipeline/event"
@@ -27,6 +28,7 @@ type request struct {
 	bytes    int64    // of all records
 	walBytes int64    // about what they add to the write-ahead log
 	kept     bool     // records own their Data, so that consumers may be given them
+	backed   bool     // its transaction need not be synced at once
 
 	group  string // with offset, for records == nil
 	topic  *topic
@@ -100,6 +102,16 @@ func (q *queue) close() bool {
 // caller may reuse it. Times are kept in UTC. A context that ends while events wait for the writer
 // withdraws them; a commit that has begun is awaited.
 func (l *Log) Append(ctx context.Context, events ...event.Envelope) ([]eventlog.Position, error) {
+	return l.append(ctx, false, events)
+}
+
+// AppendBacked makes events durable as eventlog.Log says: within syncDelay, or with the next Append. It
+// is otherwise as Append.
+func (l *Log) AppendBacked(ctx context.Context, events ...event.Envelope) ([]eventlog.Position, error) {
+	return l.append(ctx, true, events)
+}
+
+func (l *Log) append(ctx context.Context, backed bool, events []event.Envelope) ([]eventlog.Position, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -118,6 +130,7 @@ func (l *Log) Append(ctx context.Context, events ...event.Envelope) ([]eventlog.
 	if err != nil {
 		return nil, fmt.Errorf("append to event log: %w", err)
 	}
+	r.backed = backed
 	if err := l.submit(ctx, r); err != nil {
 		return nil, fmt.Errorf("append to event log: %w", err)
 	}
@@ -223,6 +236,10 @@ func (l *Log) commit(batch []*request) {
 }
 
 func (l *Log) transact(batch []*request) (err error) {
+	backed := !slices.ContainsFunc(batch, func(r *request) bool { return !r.backed })
+	if err := l.setSync(!backed); err != nil {
+		return err
+	}
 	if l.seq < 0 {
 		if err := l.recoverSequence(); err != nil {
 			return err
@@ -257,6 +274,9 @@ func (l *Log) transact(batch []*request) (err error) {
 		if _, err := l.write.commit.Exec(); err != nil {
 			return err
 		}
+	}
+	if backed {
+		l.syncSoon()
 	}
 	return nil
 }

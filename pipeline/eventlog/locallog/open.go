@@ -77,6 +77,8 @@ type Log struct {
 	failed  error         // of the last commit
 	waiting queue
 
+	lazy *lazySync
+
 	closed     chan struct{}
 	checkpoint chan struct{} // of capacity 1: the write-ahead log has grown
 	background sync.WaitGroup
@@ -146,7 +148,11 @@ func Open(ctx context.Context, path string, opt Options) (_ *Log, err error) {
 		// A full disk, say: appends are slower, or fail for themselves.
 		l.opt.Logger.Warn("the write-ahead log could not be grown ahead", slog.String("error", err.Error()))
 	}
+	if l.lazy, err = openLazySync(path + "-wal"); err != nil {
+		return nil, err
+	}
 	l.background.Go(l.checkpointer)
+	l.background.Go(l.syncer)
 	return l, nil
 }
 
@@ -228,6 +234,9 @@ func (l *Log) topic(ctx context.Context, name string) (*topic, error) {
 	if t := l.knownTopic(name); t != nil {
 		return t, nil
 	}
+	if err := l.setSync(true); err != nil {
+		return nil, err
+	}
 	id, err := l.write.createTopic(name)
 	if err != nil {
 		return nil, fmt.Errorf("create topic: %w", err)
@@ -306,7 +315,7 @@ func (l *Log) release() error {
 	if l.write != nil {
 		errs = append(errs, l.write.close()) // last, so that it checkpoints
 	}
-	errs = append(errs, l.lock.Close())
+	errs = append(errs, l.lazy.close(), l.lock.Close())
 	return errors.Join(errs...)
 }
 
@@ -316,6 +325,9 @@ func (l *Log) Ready(ctx context.Context) error {
 		return err
 	}
 	defer l.pass()
+	if err := l.lazy.broken(); err != nil {
+		return err
+	}
 	if l.failed == nil {
 		return nil
 	}

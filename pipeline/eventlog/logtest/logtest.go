@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) eventlog.Log) {
 		{"append of nothing does nothing", appendNothing},
 		{"append refuses all or none", appendAllOrNone},
 		{"append may reuse its bytes", appendOwnership},
+		{"backed events stand among the others, in order, and are seen at once", appendBacked},
 		{"append with an ended context fails", appendCancelled},
 		{"a record comes back as it went in", roundTrip},
 		{"concurrent appends all succeed in the order of each caller", concurrentAppends},
@@ -452,5 +453,32 @@ func closeWakes(t *testing.T, log eventlog.Log) {
 	}
 	if err := <-ended; !errors.Is(err, eventlog.ErrClosed) {
 		t.Fatalf("fetch = %v, want ErrClosed", err)
+	}
+}
+
+func appendBacked(t *testing.T, l eventlog.Log) {
+	c, err := l.Subscribe(t.Context(), "g", event.TopicInstances)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	last := int64(-1)
+	for i := range 10 {
+		add := l.AppendBacked
+		if i%3 == 1 {
+			add = l.Append
+		}
+		pos, err := add(t.Context(), Event(event.TopicInstances, "k", i))
+		if err != nil || len(pos) != 1 || pos[0].Offset <= last {
+			t.Fatalf("event %d: positions %v behind %d, %v", i, pos, last, err)
+		}
+		last = pos[0].Offset
+		records, err := c.Fetch(t.Context(), 10)
+		if err != nil || len(records) != 1 || records[0].Offset != last {
+			t.Fatalf("event %d: fetched %v, %v", i, records, err)
+		}
+	}
+	if _, err := l.AppendBacked(t.Context(), event.Envelope{Topic: event.TopicInstances}); err == nil {
+		t.Error("an event without id was taken")
 	}
 }

@@ -171,7 +171,9 @@ func open(d *sqlite.Driver, path string, pragmas ...string) *sql.DB {
 }
 
 const (
-	checkpointEvery = time.Second
+	// checkpointEvery is how often pages are moved. Each time syncs two files, and syncs of the log and of
+	// blobs wait behind them; pages that changed often in between are written once.
+	checkpointEvery = 10 * time.Second
 	// maxWAL is how long the write-ahead log may grow, bytes, before a checkpoint holds up the writer:
 	// readers look at the log before the file, so a long one slows every query.
 	maxWAL = 64 << 20

@@ -22,17 +22,23 @@ func digits(s string) bool {
 
 // parseDA reads a DA, also in the form YYYY.MM.DD of ACR-NEMA (PS3.5 §6.2 note).
 func parseDA(s string) (span, bool) {
-	s = strings.Trim(s, " \x00")
-	if len(s) == 10 && s[4] == '.' && s[7] == '.' {
-		s = s[:4] + s[5:7] + s[8:]
-	}
-	if len(s) != 8 || !digits(s) {
+	s, ok := dayDigits(s)
+	if !ok {
 		return span{}, false
 	}
 	if _, err := time.Parse("20060102", s); err != nil {
 		return span{}, false
 	}
 	return span{s, s}, true
+}
+
+// dayDigits returns the eight digits of a DA.
+func dayDigits(s string) (string, bool) {
+	s = strings.Trim(s, " \x00")
+	if len(s) == 10 && s[4] == '.' && s[7] == '.' {
+		s = s[:4] + s[5:7] + s[8:]
+	}
+	return s, len(s) == 8 && digits(s)
 }
 
 // parseTM reads a TM of any precision, also with colons as in ACR-NEMA.
@@ -146,6 +152,20 @@ func momentKey(vr, s string) string {
 	return key.low
 }
 
+// parseBound reads an end of a range. Clients ask for a month as its days 01 to 31, however many it has: a
+// DA that is no day of the calendar, but has a month and a day that some month has, is compared as it stands.
+// As an upper end it means the end of its month then, as a lower one the beginning of the next.
+func parseBound(vr, s string) (span, bool) {
+	if key, ok := parseMoment(vr, s); ok || vr != "DA" {
+		return key, ok
+	}
+	s, ok := dayDigits(s)
+	if !ok || s[4:6] < "01" || s[4:6] > "12" || s[6:] < "01" || s[6:] > "31" {
+		return span{}, false
+	}
+	return span{s, s}, true
+}
+
 // parseRange reads a single value or a range (PS3.4 §C.2.2.2.5). An open end is "".
 func parseRange(vr, s string) (span, bool) {
 	if key, ok := parseMoment(vr, s); ok {
@@ -162,14 +182,14 @@ func parseRange(vr, s string) (span, bool) {
 			return span{}, false
 		}
 		if left != "" {
-			key, ok := parseMoment(vr, left)
+			key, ok := parseBound(vr, left)
 			if !ok {
 				continue
 			}
 			out.low = key.low
 		}
 		if right != "" {
-			key, ok := parseMoment(vr, right)
+			key, ok := parseBound(vr, right)
 			if !ok {
 				continue
 			}

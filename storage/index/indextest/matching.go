@@ -173,6 +173,12 @@ var matchCases = []matchCase{
 	{"StudyDate", "2026.02.15", "2 5"},
 	{"StudyDate", "20260103 | 20261231", "1 3"},
 	{"StudyDate", "20261231-20260101", ""},
+	{"StudyDate", "20260201-20260231", "2 5"}, // no such day: the end of that month
+	{"StudyDate", "-20260231", "1 2 5 6"},
+	{"StudyDate", "20260231-", "3"}, // or the beginning of the next
+	{"StudyDate", "2026.02.01-2026.02.30", "2 5"},
+	{"StudyDate", "20260230-20260231", ""},
+	{"StudyDate", "20260231-20260231", ""},
 	{"StudyTime", "101500", "1 2 5"},
 	{"StudyTime", "10", "1 2 5"},
 	{"StudyTime", "1016-235959", "3"},
@@ -284,6 +290,12 @@ func matching(t *testing.T, x Index) {
 	}{
 		{index.StudyLevel, "StudyDate", "yesterday", index.ErrBadQuery},
 		{index.StudyLevel, "StudyDate", "20260230", index.ErrBadQuery},
+		{index.StudyLevel, "StudyDate", "20260201-20260232", index.ErrBadQuery},
+		{index.StudyLevel, "StudyDate", "20260200-20260228", index.ErrBadQuery},
+		{index.StudyLevel, "StudyDate", "20260201-20261301", index.ErrBadQuery},
+		{index.StudyLevel, "StudyDate", "20260001-20260201", index.ErrBadQuery},
+		{index.StudyLevel, "StudyDate", "20260201-2026023", index.ErrBadQuery},
+		{index.StudyLevel, "StudyTime", "1000-2460", index.ErrBadQuery},
 		{index.StudyLevel, "StudyDate", "-", index.ErrBadQuery},
 		{index.StudyLevel, "StudyTime", "25", index.ErrBadQuery},
 		{index.SeriesLevel, "SeriesNumber", "two", index.ErrBadQuery},

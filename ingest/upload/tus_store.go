@@ -152,19 +152,27 @@ func sizeOf(path string) int64 {
 }
 
 // save makes the record of an open upload durable.
-func (s *spool) save(r *record) error { return s.put(isOpen, remembered{record: *r}) }
+func (s *spool) save(r *record) error {
+	return s.put(s.journal.Put, isOpen, remembered{record: *r})
+}
 
-func (s *spool) put(tag journal.Tag, m remembered) error {
+// begin makes the record of a new upload known. There are no bytes yet that a power cut could lose, so its
+// sync may wait for that of the first bytes or of the verdict.
+func (s *spool) begin(r *record) error {
+	return s.put(s.journal.PutLazily, isOpen, remembered{record: *r})
+}
+
+func (s *spool) put(put func(journal.Key, journal.Tag, []byte) error, tag journal.Tag, m remembered) error {
 	doc, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("encode for spool: %w", err)
 	}
-	return s.journal.Put(keyOf(m.ID), tag, doc)
+	return put(keyOf(m.ID), tag, doc)
 }
 
 // settle remembers a verdict. The bytes are of no use from then on.
 func (s *spool) settle(r *record, v *verdict) error {
-	if err := s.put(isSettled, remembered{*r, v}); err != nil {
+	if err := s.put(s.journal.Put, isSettled, remembered{*r, v}); err != nil {
 		return err
 	}
 	s.open.Add(-1)
@@ -325,7 +333,7 @@ func (st tusStore) NewUpload(ctx context.Context, info tusd.FileInfo) (tusd.Uplo
 		st.t.spool.open.Add(-1)
 		return nil, errFull
 	}
-	if err := st.t.spool.save(r); err != nil {
+	if err := st.t.spool.begin(r); err != nil {
 		st.t.spool.open.Add(-1)
 		return nil, st.t.diskError(err)
 	}

@@ -205,7 +205,7 @@ func refused(r Refusal, status int) error {
 // in the spool when held is nil. An error is one that may pass: the bytes stay in the spool, and Run tries
 // again. The caller holds the upload's lock.
 func (t *Tus) admit(ctx context.Context, r *record, held []byte) (v *verdict, err error) {
-	var f io.ReadCloser = io.NopCloser(bytes.NewReader(held))
+	f := io.NopCloser(bytes.NewReader(held))
 	if held == nil {
 		if f, err = openData(t.spool.dataPath(r.ID)); err != nil {
 			return nil, t.keepWaiting(r, nil, err)

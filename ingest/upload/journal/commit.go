@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 )
 
 // maxBatch bounds the frames of one commit, bytes, unless its first is longer.
@@ -13,6 +14,7 @@ const maxBatch = 1 << 20
 
 // submit queues c and returns when its commit is done. Whoever gets the turn commits for all who wait.
 func (j *Journal) submit(c *change) error {
+	c.done = make(chan struct{})
 	j.queue.Lock()
 	j.queue.pending = append(j.queue.pending, c)
 	j.queue.Unlock()
@@ -56,7 +58,7 @@ func (j *Journal) take() []*change {
 	return batch
 }
 
-// commit makes a batch durable and ends its calls. The caller holds the turn.
+// commit makes a batch durable, or if all of it is lazy only writes it, and ends its calls. The caller holds the turn.
 func (j *Journal) commit(batch []*change) {
 	err := j.write(batch)
 	if err != nil {
@@ -71,7 +73,7 @@ func (j *Journal) commit(batch []*change) {
 	}
 }
 
-// write appends a batch, which fits into one segment, syncs it, and says where its documents are.
+// write appends a batch, which fits into one segment, syncs it with all that is before it, and says where its documents are.
 func (j *Journal) write(batch []*change) error {
 	j.buf = j.buf[:0]
 	for _, c := range batch {
@@ -82,7 +84,7 @@ func (j *Journal) write(batch []*change) error {
 	}
 	s := j.active
 	_, err := s.file.WriteAt(j.buf, s.end)
-	if err == nil {
+	if err == nil && slices.ContainsFunc(batch, func(c *change) bool { return !c.lazy }) {
 		err = datasync(s.file)
 	}
 	if err != nil {

@@ -65,6 +65,12 @@ func (j *Journal) compact() error {
 	if err := flush(); err != nil {
 		return err
 	}
+	if j.active != nil { // what was put lazily counts by now against what is deleted
+		if err := datasync(j.active.file); err != nil {
+			j.suspect = true
+			return err
+		}
+	}
 	// Emptied first, so that a file that cannot be deleted brings nothing back; durably, before the next
 	// segment can go, since that may hold the removal of what was here.
 	j.mu.Lock()

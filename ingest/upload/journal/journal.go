@@ -78,6 +78,7 @@ type change struct {
 	key  Key
 	tag  Tag // removed for none
 	doc  []byte
+	lazy bool // need not be synced
 	done chan struct{}
 	err  error
 }
@@ -86,13 +87,23 @@ type change struct {
 // After an error the document is the one from before, as long as the process lives; after a crash it may be
 // either.
 func (j *Journal) Put(key Key, tag Tag, doc []byte) error {
-	if tag == removed {
+	return j.put(&change{key: key, tag: tag, doc: doc})
+}
+
+// PutLazily is Put without a sync: the process may be killed once it returns, but only the next Put or Remove,
+// of whatever key, makes it outlive a power cut. Until then the document is as it was before, or this.
+func (j *Journal) PutLazily(key Key, tag Tag, doc []byte) error {
+	return j.put(&change{key: key, tag: tag, doc: doc, lazy: true})
+}
+
+func (j *Journal) put(c *change) error {
+	if c.tag == removed {
 		return errors.New("journal: tag 0 is no tag")
 	}
-	if len(doc) > MaxDocument || int64(len(doc)) > j.segmentBytes-frameHeader {
-		return fmt.Errorf("journal: document of %d bytes is too long", len(doc))
+	if len(c.doc) > MaxDocument || int64(len(c.doc)) > j.segmentBytes-frameHeader {
+		return fmt.Errorf("journal: document of %d bytes is too long", len(c.doc))
 	}
-	return j.submit(&change{key: key, tag: tag, doc: doc, done: make(chan struct{})})
+	return j.submit(c)
 }
 
 // Remove forgets key's document, durably when it returns. There may be none.
@@ -103,7 +114,7 @@ func (j *Journal) Remove(key Key) error {
 	if !ok {
 		return nil
 	}
-	return j.submit(&change{key: key, tag: removed, done: make(chan struct{})})
+	return j.submit(&change{key: key, tag: removed})
 }
 
 // Get returns key's document and its tag, fs.ErrNotExist for none.

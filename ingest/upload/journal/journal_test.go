@@ -108,7 +108,9 @@ func TestCompaction(t *testing.T) {
 			}
 		} else {
 			want[key] = fmt.Sprint(i, string(make([]byte, rng.IntN(200))))
-			put(t, j, key, want[key])
+			if err := []func(Key, Tag, []byte) error{j.Put, j.PutLazily}[i%2](key, 1, []byte(want[key])); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if b, err := os.ReadFile(oldest); err == nil && len(j.segments) > 1 {
 			first = b
@@ -187,7 +189,7 @@ func TestPowerCut(t *testing.T) {
 		}
 		var batch []*change
 		for i := range 4 {
-			batch = append(batch, &change{key: Key{byte(i)}, tag: 1, doc: []byte(fmt.Sprint("after", string(make([]byte, rng.IntN(150))))), done: make(chan struct{})})
+			batch = append(batch, &change{key: Key{byte(i)}, tag: 1, doc: []byte(fmt.Sprint("after", string(make([]byte, rng.IntN(150))))), lazy: rng.IntN(2) == 0, done: make(chan struct{})})
 		}
 		batch = append(batch, &change{key: Key{4}, tag: removed, done: make(chan struct{})})
 		j.commit(batch)
@@ -243,6 +245,20 @@ func TestRefusedCommit(t *testing.T) {
 	}
 	if got := dump(t, open(t, dir)); !maps.Equal(got, want) {
 		t.Errorf("after a restart: %v", got)
+	}
+}
+
+// TestLazily has documents that are not synced: they are there, after the process was killed too.
+func TestLazily(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	if err := j.PutLazily(Key{1}, 1, []byte("lazy")); err != nil {
+		t.Fatal(err)
+	}
+	for _, j := range []*Journal{j, open(t, dir)} {
+		if doc, _, err := j.Get(Key{1}); err != nil || string(doc) != "lazy" {
+			t.Errorf("%q, %v", doc, err)
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ func victim(dir string) {
 				if n%7 == 0 {
 					said, err = -n, j.Remove(key)
 				} else {
-					err = j.Put(key, 1, []byte(fmt.Sprint(n, " ", strings.Repeat("x", n*37%900))))
+					err = []func(Key, Tag, []byte) error{j.Put, j.PutLazily}[n%2](key, 1, []byte(fmt.Sprint(n, " ", strings.Repeat("x", n*37%900))))
 				}
 				out.Lock()
 				if err != nil {

@@ -263,6 +263,9 @@ func (n *node) close() error {
 			}
 		}
 	}
+	if n.tus != nil {
+		errs = append(errs, n.tus.Close())
+	}
 	if n.index != nil {
 		errs = append(errs, n.index.Close())
 	}

@@ -262,8 +262,7 @@ func TestAdmitKeepsEveryByteOnce(t *testing.T) {
 	}
 }
 
-// TestAdmitHashesLargeObjects holds the two sums of an object whose hashes are taken side by side, in reads
-// of every size.
+// TestAdmitHashesLargeObjects holds the two sums of an object that comes in many reads, of every size.
 func TestAdmitHashesLargeObjects(t *testing.T) {
 	head := file("1.2.3.4.5", "A")
 	pixels := append([]byte{0xE0, 0x7F, 0x10, 0x00, 'O', 'W', 0, 0, 0, 0, 0x30, 0}, make([]byte, 3<<20)...)

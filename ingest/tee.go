@@ -30,17 +30,7 @@ type tee struct {
 	dsOff   int64
 	held    []byte // bytes that wait for datasetAt, from offset 0
 	holding bool
-
-	aside  chan []byte   // to the goroutine that hashes the data set of a large object; nil before there is one
-	hashed chan struct{} // from it, for each piece
 }
-
-// From where on the two hashes of an object are taken side by side, bytes of the object and of one piece:
-// with less, handing over costs more than it saves.
-const (
-	asideFrom  = 1 << 20
-	asidePiece = 32 << 10
-)
 
 func newTee(src io.Reader, dst io.Writer, limit int64) *tee {
 	return &tee{src: src, dst: dst, left: limit, limit: limit, file: sha256.New(), dataset: sha256.New(), holding: true}
@@ -79,29 +69,12 @@ func (t *tee) keep(p []byte) error {
 	case t.holding:
 		t.settle(0)
 		t.dataset.Write(p)
-	case t.n >= asideFrom && len(p) >= asidePiece:
-		t.hashAside(p)
-		defer func() { <-t.hashed }() // p is the caller's again
 	default:
 		t.dataset.Write(p)
 	}
 	t.file.Write(p)
 	_, err := t.dst.Write(p)
 	return err
-}
-
-// hashAside begins to hash a piece of the data set on another core; t.hashed tells when it is done.
-func (t *tee) hashAside(p []byte) {
-	if t.aside == nil {
-		t.aside, t.hashed = make(chan []byte), make(chan struct{})
-		go func() {
-			for piece := range t.aside {
-				t.dataset.Write(piece)
-				t.hashed <- struct{}{}
-			}
-		}()
-	}
-	t.aside <- p
 }
 
 // senderError keeps the refusal of a door's own reader (too slow, too large) and calls all else broken off.
@@ -154,10 +127,4 @@ func (t *tee) sums() (file, dataset string) {
 	return sum(t.file), sum(t.dataset)
 }
 
-// release ends what newTee and Read began. The sums must have been taken.
-func (t *tee) release() {
-	if t.aside != nil {
-		close(t.aside)
-	}
-	t.held, t.first = nil, nil
-}
+func (t *tee) release() { t.held, t.first = nil, nil }

@@ -143,11 +143,16 @@ func build(pkg string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(bin), 0o755); err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", bin, pkg)
+	// Packages are tested side by side: each builds a file of its own, and the last one stays.
+	fresh := fmt.Sprintf("%s.%d", bin, os.Getpid())
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", fresh, pkg)
 	cmd.Dir = filepath.Join(root, "internal", "testengines")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+	}
+	if err := os.Rename(fresh, bin); err != nil {
+		return "", err
 	}
 	binaries[pkg] = bin
 	return bin, nil

@@ -445,7 +445,7 @@ func receipt(objectID string, rd reading) Receipt {
 func storeError(op string, err error) error {
 	code := reject.Internal
 	switch {
-	case errors.Is(err, blob.ErrNoSpace), errors.Is(err, blob.ErrReadOnly):
+	case errors.Is(err, blob.ErrNoSpace), errors.Is(err, blob.ErrReadOnly), errors.Is(err, blob.ErrUnavailable):
 		code = reject.OutOfResources
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		code = reject.Aborted

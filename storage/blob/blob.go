@@ -16,6 +16,9 @@ var (
 	ErrNoSpace = errors.New("blob store is full")
 	// ErrReadOnly is returned after a failed fsync, until a probe succeeds.
 	ErrReadOnly = errors.New("blob store cannot write")
+	// ErrUnavailable is returned while the store does not answer, or answers that it cannot. Nothing is said
+	// about what it keeps; trying again later helps.
+	ErrUnavailable = errors.New("blob store is away")
 	// ErrBadKey is returned for a key that this store never gave out.
 	ErrBadKey = errors.New("not a blob key")
 )

@@ -30,7 +30,7 @@ func askToken(next http.Handler, tokens []string) http.Handler {
 		want[i] = sha256.Sum256([]byte(t))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || strings.HasPrefix(r.URL.Path, "/readyz/") {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -6,15 +6,17 @@ import (
 	"io"
 
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
-	"github.com/tributary-dicom/tributary/pipeline/indexer"
 	"github.com/tributary-dicom/tributary/storage/blob"
 	"github.com/tributary-dicom/tributary/storage/index"
 )
 
-// view is the index as admission sees it: rows from the database, progress from its stage.
+// view is the index as admission sees it: rows from the database, and what readers see already.
 type view struct {
 	*index.DB
-	stage *indexer.Indexer
+	stage interface {
+		WaitApplied(ctx context.Context, pos eventlog.Position) error
+		Seen(pos eventlog.Position) bool
+	}
 }
 
 func (v view) WaitApplied(ctx context.Context, pos eventlog.Position) error {

@@ -12,29 +12,35 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-func TestEnginePaths(t *testing.T) {
+func TestPlaces(t *testing.T) {
+	at := func(blobs, log, index place) places {
+		return places{blobs, log, index, filepath.Join("d", "tus"), filepath.Join("d", "state"), filepath.Join("d", "spool.db")}
+	}
 	for name, c := range map[string]struct {
 		flags engineFlags
-		want  enginePaths
+		want  places
 		err   string
 	}{
 		"defaults": {
 			flags: engineFlags{Data: "d"},
-			want:  enginePaths{filepath.Join("d", "blobs"), filepath.Join("d", "log.db"), filepath.Join("d", "index.db"), filepath.Join("d", "tus"), filepath.Join("d", "state")},
+			want:  at(place{path: filepath.Join("d", "blobs")}, place{path: filepath.Join("d", "log.db")}, place{path: filepath.Join("d", "index.db")}),
 		},
 		"each elsewhere": {
 			flags: engineFlags{Data: "d", Blobs: "dir:/b", Log: "sqlite:/l:1.db", Index: "sqlite:i.db"},
-			want:  enginePaths{"/b", "/l:1.db", "i.db", filepath.Join("d", "tus"), filepath.Join("d", "state")},
+			want:  at(place{path: "/b"}, place{path: "/l:1.db"}, place{path: "i.db"}),
 		},
-		"no data folder":  {flags: engineFlags{}, err: "--data"},
-		"blobs in S3":     {flags: engineFlags{Data: "d", Blobs: "s3://bucket"}, err: "--blobs s3://bucket: this version has the embedded engine only; write dir:PATH"},
-		"log in Kafka":    {flags: engineFlags{Data: "d", Log: "kafka://b1"}, err: "write sqlite:PATH"},
-		"index elsewhere": {flags: engineFlags{Data: "d", Index: "postgres://h"}, err: "--index"},
-		"no scheme":       {flags: engineFlags{Data: "d", Index: "/i.db"}, err: "--index"},
-		"no path":         {flags: engineFlags{Data: "d", Blobs: "dir:"}, err: "--blobs"},
+		"shared": {
+			flags: engineFlags{Data: "d", Blobs: "s3://b/p?endpoint=https://s", Log: "kafka://a,b/t", Index: "postgres://u:secret@h/d"},
+			want:  at(place{url: "s3://b/p?endpoint=https://s"}, place{url: "kafka://a,b/t"}, place{url: "postgres://u:secret@h/d"}),
+		},
+		"no data folder": {flags: engineFlags{}, err: "--data"},
+		"no server":      {flags: engineFlags{Data: "d", Log: "kafka://"}, err: "--log kafka:/// is no place that is known: write sqlite:PATH or kafka://…"},
+		"other kind":     {flags: engineFlags{Data: "d", Index: "mysql://u:secret@h/d"}, err: "--index mysql://h/d is no place that is known"},
+		"no scheme":      {flags: engineFlags{Data: "d", Index: "/i.db"}, err: "--index"},
+		"no path":        {flags: engineFlags{Data: "d", Blobs: "dir:"}, err: "--blobs"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := c.flags.paths()
+			got, err := c.flags.places()
 			if c.err == "" && (err != nil || got != c.want) {
 				t.Errorf("%+v, %v; want %+v", got, err, c.want)
 			}

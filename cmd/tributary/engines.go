@@ -1,46 +1,137 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
 	"path/filepath"
-	"strings"
+	"sync"
+	"time"
+
+	"github.com/tributary-dicom/tributary/pipeline/event"
+	"github.com/tributary-dicom/tributary/pipeline/eventlog"
+	"github.com/tributary-dicom/tributary/pipeline/eventlog/locallog"
+	"github.com/tributary-dicom/tributary/storage/blob"
+	"github.com/tributary-dicom/tributary/storage/blob/dirblob"
+	"github.com/tributary-dicom/tributary/storage/index"
 )
 
-// engineFlags choose where a node keeps things. Empty means the embedded default below --data.
-type engineFlags struct {
-	Data  string `help:"Folder of everything that this node keeps; made when missing." default:"./data" env:"TRIBUTARY_DATA" placeholder:"DIR"`
-	Blobs string `help:"Where bytes are kept: dir:PATH (default dir:DATA/blobs)." env:"TRIBUTARY_BLOBS" placeholder:"URL"`
-	Log   string `help:"Where events are kept: sqlite:PATH (default sqlite:DATA/log.db)." env:"TRIBUTARY_LOG" placeholder:"URL"`
-	Index string `help:"Where the index is kept: sqlite:PATH (default sqlite:DATA/index.db)." env:"TRIBUTARY_INDEX" placeholder:"URL"`
+// eventLog is what a node needs of a log, wherever it is kept.
+type eventLog interface {
+	eventlog.Log
+	// Since calls fn for every event of the instances topic made at or after t.
+	Since(ctx context.Context, t time.Time, fn func(event.Envelope) error) error
+	Ready(ctx context.Context) error
 }
 
-// enginePaths are the embedded engines' places.
-type enginePaths struct{ blobs, log, index, tus, state string }
-
-// paths resolves the three URLs.
-func (f engineFlags) paths() (p enginePaths, err error) {
-	if f.Data == "" {
-		return p, usagef("--data names no folder")
-	}
-	if p.blobs, err = enginePath("--blobs", f.Blobs, "dir", filepath.Join(f.Data, "blobs")); err != nil {
-		return p, err
-	}
-	if p.log, err = enginePath("--log", f.Log, "sqlite", filepath.Join(f.Data, "log.db")); err != nil {
-		return p, err
-	}
-	if p.index, err = enginePath("--index", f.Index, "sqlite", filepath.Join(f.Data, "index.db")); err != nil {
-		return p, err
-	}
-	p.tus, p.state = filepath.Join(f.Data, "tus"), filepath.Join(f.Data, "state")
-	return p, nil
+// engines are where a node keeps things.
+type engines struct {
+	places places
+	blobs  blob.Store
+	events eventLog
+	local  *locallog.Log // events, when the log is this node's own; nil when it is shared
+	index  *index.DB
+	log    *slog.Logger
 }
 
-func enginePath(flag, url, scheme, fallback string) (string, error) {
-	if url == "" {
-		return fallback, nil
-	}
-	got, path, ok := strings.Cut(url, ":")
-	if !ok || got != scheme || path == "" {
-		return "", usagef("%s %s: this version has the embedded engine only; write %s:PATH", flag, url, scheme)
-	}
-	return path, nil
+// engineOptions of openEngines.
+type engineOptions struct {
+	reserve int64 // free disk space that is left alone, bytes
+	log     *slog.Logger
 }
+
+// openEngines opens blobs, log and index, last of all the index, which is a view of the log.
+func openEngines(ctx context.Context, at places, opt engineOptions) (e *engines, err error) {
+	e = &engines{places: at, log: opt.log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.close())
+		}
+	}()
+	for _, dir := range []string{at.state, filepath.Dir(at.log.path), filepath.Dir(at.index.path)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return e, fmt.Errorf("make the data folder: %w", err)
+		}
+	}
+	if err := e.openBlobs(ctx, opt); err != nil {
+		return e, fmt.Errorf("open blobs %s: %w", at.blobs, err)
+	}
+	if err := e.openLog(ctx); err != nil {
+		return e, fmt.Errorf("open log %s: %w", at.log, err)
+	}
+	if err := e.openIndex(ctx); err != nil {
+		return e, fmt.Errorf("open index %s: %w", at.index, err)
+	}
+	return e, nil
+}
+
+// openBlobs opens the blob store. A folder is locked, so a second node on the same data ends here.
+func (e *engines) openBlobs(_ context.Context, opt engineOptions) error {
+	if e.places.blobs.shared() {
+		return usagef("this version keeps blobs in a folder: write dir:PATH")
+	}
+	store, err := dirblob.Open(e.places.blobs.path, dirblob.Options{ReserveBytes: opt.reserve, Log: e.log})
+	if err == nil {
+		e.blobs = store
+	}
+	return err
+}
+
+func (e *engines) openLog(ctx context.Context) error {
+	if e.places.log.shared() {
+		return usagef("this version keeps events in a file: write sqlite:PATH")
+	}
+	log, err := locallog.Open(ctx, e.places.log.path, locallog.Options{Logger: e.log})
+	if err == nil {
+		e.local, e.events = log, log
+	}
+	return err
+}
+
+func (e *engines) openIndex(ctx context.Context) (err error) {
+	if e.places.index.shared() {
+		return usagef("this version keeps the index in a file: write sqlite:PATH")
+	}
+	return e.openIndexFile(ctx)
+}
+
+// close closes what was opened, last first.
+func (e *engines) close() error {
+	var errs []error
+	if e.index != nil {
+		errs = append(errs, e.index.Close())
+	}
+	if e.events != nil {
+		errs = append(errs, e.events.Close())
+	}
+	if e.blobs != nil {
+		errs = append(errs, e.blobs.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// engineOrder is how engines are told to people.
+var engineOrder = []string{"blobs", "log", "index"}
+
+// ready asks the named engines how they are, side by side; nil for those that are well.
+func (e *engines) ready(ctx context.Context, names []string) map[string]error {
+	ask := map[string]func(context.Context) error{"blobs": e.blobs.Ready, "log": e.events.Ready, "index": e.index.Ready}
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	said := map[string]error{}
+	for _, name := range names {
+		asking.Go(func() {
+			err := ask[name](ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			said[name] = err
+		})
+	}
+	asking.Wait()
+	return said
+}
+
+// adoptedMark is where the last look for orphans is noted.
+func (e *engines) adoptedMark() string { return filepath.Join(e.places.state, "adopted-until") }

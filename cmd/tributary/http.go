@@ -23,7 +23,7 @@ import (
 // openDoors makes the servers; nothing listens to them yet.
 func (n *node) openDoors() (err error) {
 	n.tus, err = upload.NewTus(upload.TusConfig{
-		Config: n.uploadConfig(), Dir: n.cfg.paths.tus, TTL: n.cfg.TusExpiry,
+		Config: n.uploadConfig(), Dir: n.places.tus, TTL: n.cfg.TusExpiry,
 		// The spool shares the blobs' disk, and their reserve.
 		Reserve: func(int64) error { return n.blobs.Ready(context.Background()) },
 	})
@@ -51,28 +51,34 @@ func (n *node) uploadConfig() upload.Config {
 
 // httpServer serves every HTTP door and reader.
 func (n *node) httpServer() *http.Server {
-	stow := stowrs.New(stowrs.Config{
-		Admitter: n.intake, MaxObjectBytes: n.cfg.MaxObject, Pace: n.pace(), Logger: n.cfg.log,
-	})
-	plain := upload.New(n.uploadConfig())
-	readers := dicomweb.New(dicomweb.Config{Index: n.index, Blobs: n.blobs, Log: n.cfg.log})
-	operators := desk.New(desk.Config{Tenant: ingest.DefaultTenant, Lists: n.index, Decisions: n.intake, Blobs: n.blobs, Logger: n.cfg.log})
-
 	mux := http.NewServeMux()
-	mux.Handle("POST /dicom-web/studies", stow)
-	mux.Handle("POST /dicom-web/studies/{study}", stow)
-	mux.Handle("/dicom-web/", n.fresh(readers))
-	mux.Handle("/upload", plain)
-	mux.Handle("/upload/tus/", n.tus)
-	for _, path := range []string{"/quarantine", "/quarantine/", "/conflicts", "/conflicts/"} {
-		mux.Handle(path, n.fresh(operators))
+	if n.cfg.has(roleIntake) {
+		stow := stowrs.New(stowrs.Config{
+			Admitter: n.intake, MaxObjectBytes: n.cfg.MaxObject, Pace: n.pace(), Logger: n.cfg.log,
+		})
+		mux.Handle("POST /dicom-web/studies", stow)
+		mux.Handle("POST /dicom-web/studies/{study}", stow)
+		mux.Handle("/upload", upload.New(n.uploadConfig()))
+		mux.Handle("/upload/tus/", n.tus)
 	}
-	live := desk.NewEvents(n.events)
-	mux.Handle("GET /events", live)
+	atShutdown := func() {}
+	if n.cfg.has(roleReview) {
+		mux.Handle("/dicom-web/", n.fresh(dicomweb.New(dicomweb.Config{Index: n.index, Blobs: n.blobs, Log: n.cfg.log})))
+		operators := desk.New(desk.Config{Tenant: ingest.DefaultTenant, Lists: n.index, Decisions: n.intake, Blobs: n.blobs, Logger: n.cfg.log})
+		for _, path := range []string{"/quarantine", "/quarantine/", "/conflicts", "/conflicts/"} {
+			mux.Handle(path, n.fresh(operators))
+		}
+		if n.local != nil {
+			live := desk.NewEvents(n.local)
+			mux.Handle("GET /events", live)
+			atShutdown = live.Close
+		}
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", n.readyz)
+	mux.HandleFunc("GET /readyz/{role}", n.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /{$}", n.welcome)
 	server := &http.Server{
@@ -82,7 +88,7 @@ func (n *node) httpServer() *http.Server {
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(n.cfg.log.Handler(), slog.LevelWarn),
 	}
-	server.RegisterOnShutdown(live.Close)
+	server.RegisterOnShutdown(atShutdown)
 	return server
 }
 
@@ -90,10 +96,15 @@ func (n *node) httpServer() *http.Server {
 const freshTimeout = time.Second
 
 // fresh makes readers see everything that a device was told is stored: a request waits until the index
-// has applied what the log held when it came. Mostly it has already (docs/decisions/0005).
+// has applied what the log held when it came. Mostly it has already (docs/decisions/0005). With a shared
+// log the index follows within a second, and nobody waits.
 func (n *node) fresh(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if head := n.events.Head(event.TopicInstances); head.Offset > 0 && !n.indexer.Seen(head) {
+		if n.local == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if head := n.local.Head(event.TopicInstances); head.Offset > 0 && !n.indexer.Seen(head) {
 			ctx, cancel := context.WithTimeout(r.Context(), freshTimeout)
 			if err := n.indexer.WaitApplied(ctx, head); err != nil {
 				n.cfg.log.Warn("a reader is answered from an index that is late", "error", err.Error())
@@ -107,22 +118,26 @@ func (n *node) fresh(next http.Handler) http.Handler {
 // readyTimeout bounds how long an engine may take to say that it is well.
 const readyTimeout = 2 * time.Second
 
-// readyz asks every engine and names those at fault.
+// readyz asks the engines that a role needs, those of all of the node's roles where the request names
+// none, and names the ones at fault. A proxy that sends devices to this node asks for intake: while the
+// index is away, studies are taken in all the same.
 func (n *node) readyz(w http.ResponseWriter, r *http.Request) {
+	roles := n.cfg.Roles
+	if role := r.PathValue("role"); role != "" {
+		if !n.cfg.has(role) {
+			writeJSON(w, http.StatusNotFound, map[string]string{"error": "this node does not have the role " + role})
+			return
+		}
+		roles = []string{role}
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	status, engines := http.StatusOK, map[string]string{}
-	for name, ready := range map[string]func(context.Context) error{
-		"blobs": n.blobs.Ready, "log": n.events.Ready, "index": n.index.Ready,
-	} {
+	status, said, engines := http.StatusOK, "ready", map[string]string{}
+	for name, err := range n.ready(ctx, enginesOf(roles)) {
 		engines[name] = "ok"
-		if err := ready(ctx); err != nil {
-			status, engines[name] = http.StatusServiceUnavailable, err.Error()
+		if err != nil {
+			status, said, engines[name] = http.StatusServiceUnavailable, "not ready", err.Error()
 		}
-	}
-	said := "ready"
-	if status != http.StatusOK {
-		said = "not ready"
 	}
 	writeJSON(w, status, map[string]any{"status": said, "engines": engines})
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -22,84 +21,91 @@ import (
 	"github.com/tributary-dicom/tributary/ingest/storescp"
 	"github.com/tributary-dicom/tributary/ingest/upload"
 	"github.com/tributary-dicom/tributary/pipeline/event"
-	"github.com/tributary-dicom/tributary/pipeline/eventlog/locallog"
+	"github.com/tributary-dicom/tributary/pipeline/eventlog"
 	"github.com/tributary-dicom/tributary/pipeline/indexer"
 	"github.com/tributary-dicom/tributary/pipeline/stage"
-	"github.com/tributary-dicom/tributary/storage/blob/dirblob"
-	"github.com/tributary-dicom/tributary/storage/index"
 )
 
 // nodeConfig is what a node needs to know, checked.
 type nodeConfig struct {
 	nodeFlags
 	engineFlags
-	paths  enginePaths
+	places places
 	peers  []storescp.Peer
 	tokens []string
 	log    *slog.Logger
 }
 
-// node is a running Tributary: engines, stages and doors.
+// node is a running Tributary: engines, and the roles that it has of doors, stages and readers.
 type node struct {
+	*engines
 	cfg     nodeConfig
-	blobs   *dirblob.Store
-	events  *locallog.Log
-	index   *index.DB
-	indexer *indexer.Indexer
+	indexer *indexer.Indexer // nil without the index role
+	view    view
 	intake  *ingest.Intake
-	tus     *upload.Tus
+	tus     *upload.Tus // nil without the intake role, as is dicom
 	dicom   *dimse.Server
 	metrics *prometheus.Registry
 
 	httpListener  net.Listener
-	dicomListener net.Listener
+	dicomListener net.Listener // nil without the intake role
 }
 
-// openNode opens the engines, brings the index up to the log, adopts what a crash left, and takes the
-// addresses. Nothing is served yet.
+// openNode opens the engines and takes the addresses. Nothing is served yet.
 func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
-	n = &node{cfg: cfg, metrics: prometheus.NewRegistry()}
+	n = &node{cfg: cfg, metrics: prometheus.NewRegistry(), engines: &engines{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
 		}
 	}()
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, dir := range []string{filepath.Dir(cfg.paths.log), filepath.Dir(cfg.paths.index), cfg.paths.state} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return n, fmt.Errorf("make the data folder: %w", err)
-		}
+	opened, err := openEngines(ctx, cfg.places, engineOptions{reserve: cfg.Reserve, log: cfg.log})
+	if err != nil {
+		return n, err
 	}
-	// The blob store locks its folder, so a second node on the same data ends here.
-	if n.blobs, err = dirblob.Open(cfg.paths.blobs, dirblob.Options{ReserveBytes: cfg.Reserve, Log: cfg.log}); err != nil {
-		return n, fmt.Errorf("open blobs %s: %w", cfg.paths.blobs, err)
-	}
-	if n.events, err = locallog.Open(ctx, cfg.paths.log, locallog.Options{Logger: cfg.log}); err != nil {
-		return n, fmt.Errorf("open log %s: %w", cfg.paths.log, err)
-	}
-	if err := n.openIndex(ctx); err != nil {
-		return n, fmt.Errorf("open index %s: %w", cfg.paths.index, err)
-	}
+	n.engines = opened
 	if n.httpListener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.HTTP); err != nil {
 		return n, fmt.Errorf("--http: %w", err)
 	}
-	if n.dicomListener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.DICOM); err != nil {
-		return n, fmt.Errorf("--dicom: %w", err)
+	if cfg.has(roleIntake) {
+		if n.dicomListener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.DICOM); err != nil {
+			return n, fmt.Errorf("--dicom: %w", err)
+		}
 	}
 	source := "/tributary/" + cfg.Node
 	stages, err := stage.NewCollectors(n.metrics)
 	if err != nil {
 		return n, err
 	}
-	n.indexer = indexer.New(indexer.Config{
-		Log: n.events, Index: n.index, Head: n.events.Head, Source: source, Version: version,
-		Metrics: stages.For("index"), Logger: cfg.log,
-	})
+	if cfg.has(roleIndex) {
+		n.indexer = indexer.New(indexer.Config{
+			Log: n.events, Index: n.index, Head: n.head(), Source: source, Version: version,
+			Metrics: stages.For("index"), Logger: cfg.log,
+		})
+	}
+	n.view = view{DB: n.index}
+	if n.local != nil {
+		n.view.stage = n.indexer
+	} else {
+		n.view.stage = newIndexProgress(n.index)
+	}
 	n.intake = ingest.New(ingest.Config{
 		Node: source, MaxBytes: cfg.MaxObject, SOPClass: cfg.sopClass(),
 		Logger: cfg.log, Metrics: ingest.NewMetrics(n.metrics),
-	}, n.blobs, n.events, view{n.index, n.indexer})
+	}, n.blobs, n.events, n.view)
+	if !cfg.has(roleIntake) {
+		return n, nil
+	}
 	return n, n.openDoors()
+}
+
+// head tells the newest position of a log that is this node's own, nil of a shared one.
+func (n *node) head() func(topic string) eventlog.Position {
+	if n.local == nil {
+		return nil
+	}
+	return n.local.Head
 }
 
 // sopClass is the restriction by --sop-class, nil for none.
@@ -122,7 +128,9 @@ func (n *node) serve(ctx context.Context) (err error) {
 	// the next start.
 	stages, stopStages := context.WithCancel(context.WithoutCancel(ctx))
 	staging, stages := errgroup.WithContext(stages)
-	staging.Go(func() error { return n.indexer.Run(stages) })
+	if n.indexer != nil {
+		staging.Go(func() error { return n.indexer.Run(stages) })
+	}
 	defer func() {
 		stopStages()
 		if serr := staging.Wait(); serr != nil && !errors.Is(serr, context.Canceled) {
@@ -143,15 +151,17 @@ func (n *node) serve(ctx context.Context) (err error) {
 	server := n.httpServer()
 	doors, running := errgroup.WithContext(running)
 	doors.Go(func() error { return ignore(server.Serve(n.httpListener), http.ErrServerClosed) })
-	doors.Go(func() error {
-		return ignore(n.dicom.Serve(context.WithoutCancel(ctx), n.dicomListener), dimse.ErrServerClosed)
-	})
-	doors.Go(func() error { return n.janitor(running) })
+	if n.cfg.has(roleIntake) {
+		doors.Go(func() error {
+			return ignore(n.dicom.Serve(context.WithoutCancel(ctx), n.dicomListener), dimse.ErrServerClosed)
+		})
+		doors.Go(func() error { return n.janitor(running) })
+		doors.Go(func() error { return ignore(n.tus.Run(running), context.Canceled) })
+	}
 	if n.cfg.Pprof != "" {
 		doors.Go(func() error { return servePprof(running, n.cfg.Pprof) })
 	}
-	doors.Go(func() error { return ignore(n.tus.Run(running), context.Canceled) })
-	n.cfg.log.Info("ready", "http", n.httpListener.Addr().String(), "dicom", n.dicomListener.Addr().String(), "aet", n.cfg.AET)
+	n.cfg.log.Info("ready", "http", n.httpListener.Addr().String(), "dicom", n.dicomAddr(), "aet", n.cfg.AET, "roles", strings.Join(n.cfg.Roles, ","))
 	doors.Go(func() error {
 		<-running.Done()
 		n.cfg.log.Info("draining", "for_at_most", n.cfg.Drain.String())
@@ -159,7 +169,9 @@ func (n *node) serve(ctx context.Context) (err error) {
 		defer cancel()
 		var drain errgroup.Group
 		drain.Go(func() error { return server.Shutdown(limit) })
-		drain.Go(func() error { return n.dicom.Shutdown(limit) })
+		if n.dicom != nil {
+			drain.Go(func() error { return n.dicom.Shutdown(limit) })
+		}
 		if err := drain.Wait(); err != nil {
 			n.cfg.log.Warn("some transfers were cut off; their senders heard no success", "error", err.Error())
 			return server.Close()
@@ -177,19 +189,25 @@ func ignore(err, harmless error) error {
 }
 
 // recover brings a node that was killed back to where it stood: the index catches up with the log,
-// whole blobs without an event get one, finished uploads are admitted.
+// whole blobs without an event get one, finished uploads are admitted. With a shared log the doors open
+// at once: others index meanwhile, and look for orphans too.
 func (n *node) recover(ctx context.Context) error {
-	if head := n.events.Head(event.TopicInstances); head.Offset > 0 {
-		if err := n.indexer.WaitApplied(ctx, head); err != nil {
-			return fmt.Errorf("bring the index up to the log: %w", err)
+	if n.local != nil {
+		if head := n.local.Head(event.TopicInstances); head.Offset > 0 {
+			if err := n.indexer.WaitApplied(ctx, head); err != nil {
+				return fmt.Errorf("bring the index up to the log: %w", err)
+			}
+		}
+		if err := n.adopt(ctx, time.Now()); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			// A full disk, say. The doors say so themselves, and readers can read; the janitor tries again.
+			n.cfg.log.Error("orphans wait for the next round", "error", err.Error())
 		}
 	}
-	if err := n.adopt(ctx, time.Now()); err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		// A full disk, say. The doors say so themselves, and readers can read; the janitor tries again.
-		n.cfg.log.Error("orphans wait for the next round", "error", err.Error())
+	if n.tus == nil {
+		return nil
 	}
 	if err := n.tus.Recover(ctx); err != nil {
 		return fmt.Errorf("finish resumable uploads: %w", err)
@@ -219,13 +237,13 @@ func (n *node) janitor(ctx context.Context) error {
 	}
 }
 
-// adoptedMark is where the last look for orphans is noted.
-func (n *node) adoptedMark() string { return filepath.Join(n.cfg.paths.state, "adopted-until") }
-
 // adopt gives events to blobs made since the last round and before until, and remembers the round.
 func (n *node) adopt(ctx context.Context, until time.Time) error {
 	mark := n.adoptedMark()
-	head := n.events.Head(event.TopicInstances).Offset
+	var head int64 // of a log that is this node's own
+	if n.local != nil {
+		head = n.local.Head(event.TopicInstances).Offset
+	}
 	var since time.Time
 	var had int64 // newest record then
 	if text, err := os.ReadFile(mark); err == nil {
@@ -237,7 +255,7 @@ func (n *node) adopt(ctx context.Context, until time.Time) error {
 	switch {
 	case since.After(until): // the clock went back, and blobs were made before the mark since
 		since = time.Time{}
-	case head == 0 || head < had: // the log is new, was lost, or is an older copy
+	case n.local != nil && head == 0 || head < had: // the log is new, was lost, or is an older copy
 		since = time.Time{}
 	case !since.IsZero():
 		since = since.Add(-orphanGrace)
@@ -266,31 +284,42 @@ func (n *node) close() error {
 	if n.tus != nil {
 		errs = append(errs, n.tus.Close())
 	}
-	if n.index != nil {
-		errs = append(errs, n.index.Close())
+	return errors.Join(append(errs, n.engines.close())...)
+}
+
+// dicomAddr is where the DICOM door is, "" without one.
+func (n *node) dicomAddr() string {
+	if n.dicomListener == nil {
+		return ""
 	}
-	if n.events != nil {
-		errs = append(errs, n.events.Close())
-	}
-	if n.blobs != nil {
-		errs = append(errs, n.blobs.Close())
-	}
-	return errors.Join(errs...)
+	return n.dicomListener.Addr().String()
 }
 
 // doors tells a person where to go.
 func (n *node) doors() string {
 	base := "http://" + n.httpListener.Addr().String()
-	return fmt.Sprintf(`Tributary keeps its data in %s
-
-  DICOM     dicom://%s@%s      C-STORE, C-ECHO
+	var text strings.Builder
+	fmt.Fprintf(&text, "Tributary keeps its data in %s\n\n", n.cfg.Data)
+	for _, p := range []struct {
+		what string
+		at   place
+	}{{"blobs", n.places.blobs}, {"log", n.places.log}, {"index", n.places.index}} {
+		if p.at.shared() {
+			fmt.Fprintf(&text, "  %-9s %s\n", p.what, p.at)
+		}
+	}
+	if n.cfg.has(roleIntake) {
+		fmt.Fprintf(&text, `  DICOM     dicom://%s@%s      C-STORE, C-ECHO
   STOW-RS   %s/dicom-web/studies
   upload    %s/upload           POST one file, or a form
   tus       %s/upload/tus/      resumable
-  search    %s/dicom-web/studies?limit=10
+`, n.cfg.AET, n.dicomAddr(), base, base, base)
+	}
+	if n.cfg.has(roleReview) {
+		fmt.Fprintf(&text, `  search    %s/dicom-web/studies?limit=10
   operators %s/quarantine  %s/conflicts  %s/events
-  health    %s/readyz  %s/metrics
-
-Stop with Ctrl-C.
-`, n.cfg.Data, n.cfg.AET, n.dicomListener.Addr(), base, base, base, base, base, base, base, base, base)
+`, base, base, base, base)
+	}
+	fmt.Fprintf(&text, "  health    %s/readyz  %s/metrics\n\nStop with Ctrl-C.\n", base, base)
+	return text.String()
 }

@@ -27,6 +27,8 @@ type nodeFlags struct {
 	AET   string `help:"Our AE title." default:"TRIBUTARY" env:"TRIBUTARY_AET"`
 	Node  string `help:"Name of this node in events (default: the host's name)." env:"TRIBUTARY_NODE" placeholder:"NAME"`
 
+	Roles []string `help:"What this node does, of intake, index, review; apart only with shared engines." default:"intake,index,review" env:"TRIBUTARY_ROLES" placeholder:"ROLE,…"`
+
 	CheckAET   bool     `help:"Reject Associations that call another AE title than ours." name:"check-aet" env:"TRIBUTARY_CHECK_AET"`
 	Peers      []string `help:"Who may associate: AET, AET@ADDRESS or *@NETWORK/BITS; repeatable (default: everyone)." name:"peer" env:"TRIBUTARY_PEERS" placeholder:"AET[@ADDR]"`
 	TokenFile  string   `help:"File with the access tokens for HTTP, one a line; sent as 'Authorization: Bearer TOKEN' or as a password." env:"TRIBUTARY_TOKEN_FILE" placeholder:"FILE" type:"existingfile"`
@@ -84,7 +86,10 @@ func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeCon
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	var err error
-	if cfg.paths, err = engines.paths(); err != nil {
+	if cfg.places, err = engines.places(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := checkRoles(f.Roles, cfg.places); err != nil {
 		errs = append(errs, err)
 	}
 	if len(f.AET) < 1 || len(f.AET) > 16 || strings.ContainsFunc(f.AET, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }) {
@@ -137,7 +142,7 @@ func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeCon
 		if !loopback(f.HTTP) && len(cfg.tokens) == 0 {
 			fail("--http %s is reachable from outside: give --token-file, or --insecure when the network itself keeps strangers out", f.HTTP)
 		}
-		if !loopback(f.DICOM) && len(cfg.peers) == 0 {
+		if cfg.has(roleIntake) && !loopback(f.DICOM) && len(cfg.peers) == 0 {
 			fail("--dicom %s is reachable from outside: name the devices with --peer, or give --insecure when the network itself keeps strangers out", f.DICOM)
 		}
 	}

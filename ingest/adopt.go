@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
-	"github.com/tributary-dicom/tributary/parsers/reject"
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/storage/blob"
 )
@@ -31,14 +29,14 @@ const adoptSlack = 10 * time.Minute
 // would read a long log back more often.
 const adoptBatch = 256 << 10
 
-// AdoptOrphans gives an event to every object blob created between since and until that has none: what a
-// crash left between sealing the blob and appending the event. The sender heard no success, so most come
-// again; the index keeps one. Nothing is ever deleted here. It returns how many it adopted; an error when
+// AdoptOrphans gives an event to every blob of an object or a decision created between since and until that
+// has none: what a crash left between sealing the blob and appending the event. The sender of such an
+// object heard no success, so most come again; the index keeps one. Nothing is ever deleted here. It returns how many it adopted; an error when
 // some could not be, which does not keep it from adopting the others.
 func (in *Intake) AdoptOrphans(ctx context.Context, shelf Shelf, history History, since, until time.Time) (int, error) {
 	l := lookout{in: in, history: history, unknown: map[string]bool{}}
 	err := shelf.List(ctx, since, func(info blob.Info) error {
-		if info.Meta[metaKind] != kindObject || !info.Created.Before(until) {
+		if kind := info.Meta[metaKind]; kind != kindObject && kind != kindDecision || !info.Created.Before(until) {
 			return nil
 		}
 		if len(l.unknown) == 0 || info.Created.Before(l.oldest) {
@@ -91,7 +89,7 @@ func (l *lookout) settle(ctx context.Context) error {
 		return fmt.Errorf("read the log back: %w", err)
 	}
 	for key := range l.unknown {
-		err := l.in.adopt(ctx, key)
+		err := l.in.Adopt(ctx, key)
 		switch {
 		case err == nil:
 			l.adopted++
@@ -107,39 +105,4 @@ func (l *lookout) settle(ctx context.Context) error {
 	}
 	clear(l.unknown)
 	return nil
-}
-
-// adopt reads a blob as if it came again and appends the event it should have had.
-func (in *Intake) adopt(ctx context.Context, key string) error {
-	info, err := in.blobs.Stat(ctx, key)
-	if err != nil {
-		return err
-	}
-	body, err := in.blobs.Open(ctx, key, 0, -1)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	a := Arrival{Body: body, Tenant: info.Meta[metaTenant], Origin: originOf(info.Meta, info.Created), MaxBytes: info.Bytes}
-	ad := admission{objectID: info.Meta[metaObjectID], received: info.Created}
-	share := largeShare{from: &in.large, ctx: ctx}
-	defer share.giveBack()
-	rd, err := in.read(a, io.Discard, &share)
-	if err != nil {
-		return err
-	}
-	rd.verdict = in.judge(a, rd)
-	ev := in.instance(a, ad, rd)
-	ev.Adopted, ev.Blob.Key = true, key
-	if rd.verdict != nil {
-		// Even a refusal keeps the bytes here: they lie in the store, and somebody may miss them.
-		ev.Reason, ev.ReasonDetail = string(reject.CodeOf(rd.verdict)), "found after a crash; "+rd.verdict.Error()
-		_, err = in.announce(ctx, &ev, event.TypeInstanceQuarantined)
-	} else if err = in.describe(ctx, &ev, rd); err == nil {
-		_, err = in.announce(ctx, &ev, event.TypeInstanceStored)
-	}
-	if err == nil {
-		in.cfg.Metrics.adopted()
-	}
-	return err
 }

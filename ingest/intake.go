@@ -269,7 +269,7 @@ func (in *Intake) store(ctx context.Context, a Arrival, ad admission, rd reading
 	case len(versions) > 0:
 		rec.Status, ev.ConflictOf, kind = Conflict, current, event.TypeInstanceConflict
 	}
-	if err := in.describe(ctx, &ev, rd); err != nil {
+	if err := in.describe(ctx, &ev, rd, nil); err != nil {
 		return Receipt{}, err
 	}
 	at, err := in.seal(ctx, w, &ev, kind)
@@ -297,16 +297,17 @@ func (in *Intake) intact(ctx context.Context, key string) bool {
 	return err == nil
 }
 
-// describe attaches header and layout to an event.
-func (in *Intake) describe(ctx context.Context, ev *event.Instance, rd reading) (err error) {
-	if ev.Header, err = in.attach(ctx, ev, "header", rd.object.Header); err != nil {
+// describe attaches header and layout to an event. kept is the meta of a blob that had an event before,
+// and may name attachments that are there already.
+func (in *Intake) describe(ctx context.Context, ev *event.Instance, rd reading, kept blob.Meta) (err error) {
+	if ev.Header, err = in.attach(ctx, ev, kindHeader, rd.object.Header, kept[metaHeaderBlob]); err != nil {
 		return err
 	}
 	layout, err := event.EncodeLayout(event.Layout{Frames: rd.object.Frames, Bulk: rd.object.Bulk})
 	if err != nil {
 		return fmt.Errorf("encode layout: %w", err)
 	}
-	ev.Frames, err = in.attach(ctx, ev, "layout", layout)
+	ev.Frames, err = in.attach(ctx, ev, kindLayout, layout, kept[metaLayoutBlob])
 	return err
 }
 
@@ -339,7 +340,7 @@ func (in *Intake) quarantine(ctx context.Context, a Arrival, ad admission, rd re
 		in.cfg.Logger.Warn("index cannot tell duplicates now", "error", err.Error())
 	}
 	ev := in.instance(a, ad, rd)
-	ev.Reason, ev.ReasonDetail, ev.ReasonOffset = rec.Reason, rec.Detail, max(why.Offset, 0)
+	ev.Reason, ev.ReasonDetail, ev.ReasonOffset = rec.Reason, bounded(rec.Detail), max(why.Offset, 0)
 	at, err := in.seal(ctx, w, &ev, event.TypeInstanceQuarantined)
 	if err != nil {
 		return Receipt{}, err
@@ -350,21 +351,23 @@ func (in *Intake) quarantine(ctx context.Context, a Arrival, ad admission, rd re
 
 // seal makes the blob durable, then appends the event, and returns its place.
 func (in *Intake) seal(ctx context.Context, w blob.Writer, ev *event.Instance, kind string) (eventlog.Position, error) {
-	info, err := w.Commit(ctx, metaOf(ev))
+	id := event.NewID() // before the blob, which keeps it: an event that is made again is the same one
+	info, err := w.Commit(ctx, metaOf(ev, id))
 	if err != nil {
 		return eventlog.Position{}, storeError("ingest.Admit", err)
 	}
 	ev.Blob.Key = info.Key
-	return in.announce(ctx, ev, kind)
+	return in.announce(ctx, ev, kind, id)
 }
 
-// announce appends the event of a durable blob. The sender may go away meanwhile: the blob is kept, so
+// announce appends the event of a durable blob, under its id. The sender may go away meanwhile: the blob is kept, so
 // the event must come, and ctx's end no longer counts.
-func (in *Intake) announce(ctx context.Context, ev *event.Instance, kind string) (at eventlog.Position, err error) {
+func (in *Intake) announce(ctx context.Context, ev *event.Instance, kind, id string) (at eventlog.Position, err error) {
 	env, err := event.NewInstance(kind, in.cfg.Node, in.cfg.Now(), ev)
 	if err != nil {
 		return at, fmt.Errorf("encode event: %w", err)
 	}
+	env.ID = id
 	pos, err := in.log.AppendBacked(context.WithoutCancel(ctx), env)
 	if err != nil {
 		return at, &reject.Error{Code: reject.OutOfResources, Op: "ingest.Admit", Offset: -1, Err: fmt.Errorf("append event: %w", err)}
@@ -382,10 +385,15 @@ func (in *Intake) waitVisible(ctx context.Context, pos []eventlog.Position) {
 	}
 }
 
-// attach compresses doc and keeps it in a blob of its own where it is too long for the event.
-func (in *Intake) attach(ctx context.Context, ev *event.Instance, what string, doc []byte) (*event.Attachment, error) {
+// attach compresses doc and keeps it in a blob of its own where it is too long for the event: the blob
+// kept, if that has it.
+func (in *Intake) attach(ctx context.Context, ev *event.Instance, what string, doc []byte, kept string) (*event.Attachment, error) {
 	att := event.Attach(doc)
 	if len(att.Data) <= event.MaxInline {
+		return att, nil
+	}
+	if kept != "" && in.holds(ctx, kept, att, doc) {
+		att.Data, att.BlobKey = nil, kept
 		return att, nil
 	}
 	w, err := in.blobs.Create(ctx)

@@ -1,7 +1,9 @@
 package ingest
 
 import (
+	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/storage/blob"
@@ -21,32 +23,70 @@ const (
 	metaCallingAE  = "calling_ae"
 	metaCalledAE   = "called_ae"
 	metaFilename   = "filename"
+
+	// What the event of the blob says and bytes cannot tell: with these an event that was lost is made again
+	// as it was.
+	metaEventID      = "event_id"
+	metaConflictOf   = "conflict_of"
+	metaReason       = "reason" // present when admission put the object into quarantine
+	metaReasonDetail = "reason_detail"
+	metaReasonOffset = "reason_offset" // bytes, decimal
+	metaHeaderBlob   = "header_blob"   // attachments in blobs of their own, which were there first
+	metaLayoutBlob   = "layout_blob"
+
+	// Of a decision: the type of its event, and the study that it is filed under.
+	metaEventType = "event_type"
+	metaStudy     = "study"
 )
 
-// Values of metaKind. Attachments ("header", "layout") belong to the event that names them, and are
-// made again when their object is adopted.
+// Values of metaKind. Attachments belong to the event that names them, and are made again when their
+// object is adopted and they are not there.
 const (
 	kindObject   = "object"
 	kindDecision = "decision"
+	kindHeader   = "header"
+	kindLayout   = "layout"
 )
 
-// maxFilename bounds the sender's file name that is kept, bytes.
-const maxFilename = 512
+// maxMetaValue bounds each text that is kept with a blob, bytes. Doors hold their peers to less.
+const maxMetaValue = 512
 
-func metaOf(ev *event.Instance) blob.Meta {
+// bounded cuts s between characters.
+func bounded(s string) string {
+	if len(s) <= maxMetaValue {
+		return s
+	}
+	n := maxMetaValue
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// besideBlob is the key of an attachment that is not inline.
+func besideBlob(att *event.Attachment) string {
+	if att == nil {
+		return ""
+	}
+	return att.BlobKey
+}
+
+// metaOf is what a blob keeps of its event.
+func metaOf(ev *event.Instance, eventID string) blob.Meta {
 	m := blob.Meta{
-		metaKind: kindObject, metaObjectID: ev.ObjectID, metaTenant: ev.Tenant,
+		metaKind: kindObject, metaObjectID: ev.ObjectID, metaTenant: ev.Tenant, metaEventID: eventID,
 		metaReceivedAt: ev.Origin.ReceivedAt.UTC().Format(time.RFC3339Nano),
+	}
+	if ev.ReasonOffset > 0 {
+		m[metaReasonOffset] = strconv.FormatInt(ev.ReasonOffset, 10)
 	}
 	for key, value := range map[string]string{
 		metaDoor: ev.Origin.Door, metaDevice: ev.Origin.Device, metaFacility: ev.Origin.Facility,
 		metaRemote: ev.Origin.Remote, metaCallingAE: ev.Origin.CallingAE, metaCalledAE: ev.Origin.CalledAE,
-		metaFilename: ev.Origin.Filename,
+		metaFilename: ev.Origin.Filename, metaConflictOf: ev.ConflictOf, metaReason: ev.Reason,
+		metaReasonDetail: ev.ReasonDetail, metaHeaderBlob: besideBlob(ev.Header), metaLayoutBlob: besideBlob(ev.Frames),
 	} {
-		if len(value) > maxFilename {
-			value = value[:maxFilename]
-		}
-		if value != "" {
+		if value = bounded(value); value != "" {
 			m[key] = value
 		}
 	}

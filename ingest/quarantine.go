@@ -95,7 +95,11 @@ func (in *Intake) resolve(ctx context.Context, tenant, kind, study string, r eve
 	if _, err := w.Write(doc); err != nil {
 		return storeError("ingest.resolve", err)
 	}
-	info, err := w.Commit(ctx, blob.Meta{metaKind: kindDecision, metaTenant: tenant, metaObjectID: r.ObjectID})
+	id := event.NewID()
+	info, err := w.Commit(ctx, blob.Meta{
+		metaKind: kindDecision, metaTenant: tenant, metaObjectID: r.ObjectID,
+		metaEventID: id, metaEventType: kind, metaStudy: bounded(study),
+	})
 	if err != nil {
 		return storeError("ingest.resolve", err)
 	}
@@ -104,9 +108,10 @@ func (in *Intake) resolve(ctx context.Context, tenant, kind, study string, r eve
 	if err != nil {
 		return fmt.Errorf("encode decision: %w", err)
 	}
+	env.ID = id
 	pos, err := in.log.Append(context.WithoutCancel(ctx), env)
 	if err != nil {
-		return fmt.Errorf("append decision: %w", err)
+		return fmt.Errorf("append decision (it is kept, and takes effect when the log can be written): %w", err)
 	}
 	in.waitVisible(ctx, pos)
 	return nil

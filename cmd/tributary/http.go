@@ -23,7 +23,7 @@ import (
 // openDoors makes the servers; nothing listens to them yet.
 func (n *node) openDoors() (err error) {
 	n.tus, err = upload.NewTus(upload.TusConfig{
-		Config: n.uploadConfig(), Dir: n.places.tus, TTL: n.cfg.TusExpiry,
+		Config: n.uploadConfig(), Dir: n.places.tus, TTL: n.cfg.TusExpiry, BasePath: n.tusBase(),
 		// The spool shares the blobs' disk, and their reserve.
 		Reserve: func(int64) error { return n.blobs.Ready(context.Background()) },
 	})
@@ -49,6 +49,35 @@ func (n *node) uploadConfig() upload.Config {
 	return upload.Config{Admitter: n.intake, MaxBytes: n.cfg.MaxObject, Pace: n.pace(), Logger: n.cfg.log}
 }
 
+// tusPath is where resumable uploads begin.
+const tusPath = "/upload/tus/"
+
+// tusBase is where they go on. Beside other nodes the path names this one, so that a proxy brings every
+// piece to the node that has those before it.
+func (n *node) tusBase() string {
+	if !n.places.blobs.shared() {
+		return tusPath
+	}
+	return tusPath + "at/" + n.cfg.Node + "/"
+}
+
+// tusDoor takes what comes to either path.
+func (n *node) tusDoor() http.Handler {
+	base := n.tusBase()
+	if base == tusPath {
+		return n.tus
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path+"/" == tusPath || r.URL.Path == tusPath {
+			there := *r.URL
+			there.Path, there.RawPath = base, ""
+			r = r.Clone(r.Context())
+			r.URL = &there
+		}
+		n.tus.ServeHTTP(w, r)
+	})
+}
+
 // httpServer serves every HTTP door and reader.
 func (n *node) httpServer() *http.Server {
 	mux := http.NewServeMux()
@@ -59,7 +88,7 @@ func (n *node) httpServer() *http.Server {
 		mux.Handle("POST /dicom-web/studies", stow)
 		mux.Handle("POST /dicom-web/studies/{study}", stow)
 		mux.Handle("/upload", upload.New(n.uploadConfig()))
-		mux.Handle("/upload/tus/", n.tus)
+		mux.Handle(tusPath, n.tusDoor())
 	}
 	atShutdown := func() {}
 	if n.cfg.has(roleReview) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -80,6 +81,9 @@ func (f nodeFlags) dimseLimits() dimse.Limits {
 	}
 }
 
+// nodeName is a name that can be part of a path.
+var nodeName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$`)
+
 // nodeConfig checks the flags together and reports every mistake at once.
 func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeConfig, error) {
 	cfg := nodeConfig{nodeFlags: f, engineFlags: engines, log: logger}
@@ -151,6 +155,9 @@ func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeCon
 	}
 	if cfg.Node == "" {
 		cfg.Node = "node"
+	}
+	if cfg.places.blobs.shared() && !nodeName.MatchString(cfg.Node) {
+		fail("--node %q: beside other nodes a name has 1 to 64 letters, digits, dots, dashes or underscores: it is part of addresses", cfg.Node)
 	}
 	if len(errs) > 0 {
 		return cfg, usageError{errors.Join(errs...)}

@@ -28,6 +28,15 @@ func (l *link) reset() {
 	})
 }
 
+// finish closes a link whose ends have both said that they are done. What is still under way arrives.
+func (l *link) finish() {
+	l.once.Do(func() {
+		close(l.broken)
+		_ = l.client.Close()
+		_ = l.engine.Close()
+	})
+}
+
 // pump forwards one direction to its end.
 func (l *link) pump(way Direction) {
 	from, to, rng := l.client, l.engine, l.rng[0]

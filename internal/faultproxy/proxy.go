@@ -181,7 +181,7 @@ func (p *Proxy) forward(client *net.TCPConn) {
 	both.Go(func() { l.pump(ToEngine) })
 	both.Go(func() { l.pump(ToClient) })
 	both.Wait()
-	l.reset() // both ways have ended: nothing is lost by it
+	l.finish()
 }
 
 // enter notes an open connection and gives it its share of the seed.

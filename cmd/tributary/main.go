@@ -28,6 +28,7 @@ type cli struct {
 	Send       sendCmd       `cmd:"" help:"Send files to a node, as a device would."`
 	Quarantine quarantineCmd `cmd:"" help:"Look at and decide on what could not be indexed."`
 	Conflict   conflictCmd   `cmd:"" help:"Look at and decide on instances with more than one data set."`
+	Health     healthCmd     `cmd:"" help:"Ask a running node whether its engines are well."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 

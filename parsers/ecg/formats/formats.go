@@ -1,0 +1,48 @@
+// Package formats knows every ECG format: which decoder reads what the first bytes tell. Formats do not know
+// one another; they meet here.
+package formats
+
+import (
+	"github.com/tributary-dicom/tributary/parsers/ecg"
+	"github.com/tributary-dicom/tributary/parsers/reject"
+	"github.com/tributary-dicom/tributary/parsers/sniff"
+)
+
+const op = "ecg/formats.Decode"
+
+// Decoder returns the decoder of a format; nil when nothing reads it as an ECG.
+func Decoder(f sniff.Format) ecg.Decoder { return decoders[f] }
+
+// Formats returns the formats that are read, in no order.
+func Formats() []sniff.Format {
+	var fs []sniff.Format
+	for f := range decoders {
+		fs = append(fs, f)
+	}
+	return fs
+}
+
+// Decode tells what src is by its first bytes, decodes it, checks it against lim, and adds the limb leads
+// that follow from stored ones. The error is a *reject.Error, or src's own.
+func Decode(src ecg.Source, lim ecg.Limits) (*ecg.Recording, error) {
+	head, err := src.Head(sniff.HeadBytes)
+	if err != nil {
+		return nil, err
+	}
+	if len(head) == 0 {
+		return nil, reject.New(reject.Empty, op, "no bytes")
+	}
+	format := sniff.Detect(head)
+	decode := decoders[format]
+	if decode == nil {
+		return nil, reject.New(reject.UnsupportedFormat, op, "no ECG decoder reads %s", format)
+	}
+	r, err := decode(src, lim)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Validate(lim); err != nil {
+		return nil, err
+	}
+	return r, r.Complete()
+}

@@ -3,7 +3,6 @@ package ingest
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -464,5 +463,3 @@ func storeError(op string, err error) error {
 func aborted(err error) error {
 	return &reject.Error{Code: reject.Aborted, Op: "ingest.Admit", Offset: -1, Err: err}
 }
-
-func sum(h interface{ Sum([]byte) []byte }) string { return hex.EncodeToString(h.Sum(nil)) }

@@ -2,11 +2,11 @@ package ingest
 
 import (
 	"bytes"
-	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
-	"hash"
 	"io"
 
+	"github.com/tributary-dicom/tributary/ingest/twinsha"
 	"github.com/tributary-dicom/tributary/parsers/reject"
 )
 
@@ -25,15 +25,14 @@ type tee struct {
 	err   error // *reject.Error of the first failure, nil at a clean end
 	first []byte
 
-	file    hash.Hash
-	dataset hash.Hash
+	hashes  *twinsha.Pair // of all bytes, and of the data set
 	dsOff   int64
 	held    []byte // bytes that wait for datasetAt, from offset 0
 	holding bool
 }
 
 func newTee(src io.Reader, dst io.Writer, limit int64) *tee {
-	return &tee{src: src, dst: dst, left: limit, limit: limit, file: sha256.New(), dataset: sha256.New(), holding: true}
+	return &tee{src: src, dst: dst, left: limit, limit: limit, hashes: twinsha.New(), holding: true}
 }
 
 // Read implements io.Reader. Errors other than io.EOF are *reject.Error and stay.
@@ -63,16 +62,14 @@ func (t *tee) Read(p []byte) (int, error) {
 
 // keep writes and hashes a piece.
 func (t *tee) keep(p []byte) error {
-	switch {
-	case t.holding && len(t.held)+len(p) <= maxPreface:
-		t.held = append(t.held, p...)
-	case t.holding:
+	if t.holding && len(t.held)+len(p) > maxPreface {
 		t.settle(0)
-		t.dataset.Write(p)
-	default:
-		t.dataset.Write(p)
 	}
-	t.file.Write(p)
+	if t.holding {
+		t.held = append(t.held, p...)
+	} else {
+		_, _ = t.hashes.Write(p) // never fails
+	}
 	_, err := t.dst.Write(p)
 	return err
 }
@@ -115,7 +112,8 @@ func (t *tee) settle(offset int64) {
 		offset = 0
 	}
 	t.dsOff, t.holding = offset, false
-	t.dataset.Write(t.held[offset:])
+	t.hashes.Skip(t.held[:offset])
+	_, _ = t.hashes.Write(t.held[offset:]) // never fails
 	t.held = nil
 }
 
@@ -124,7 +122,8 @@ func (t *tee) sums() (file, dataset string) {
 	if t.holding {
 		t.settle(0)
 	}
-	return sum(t.file), sum(t.dataset)
+	all, ds := t.hashes.Sums()
+	return hex.EncodeToString(all[:]), hex.EncodeToString(ds[:])
 }
 
 func (t *tee) release() { t.held, t.first = nil, nil }

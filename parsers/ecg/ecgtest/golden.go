@@ -5,7 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
-	"os"
+	"os" //nolint:depguard // a harness of tests opens the corpus
 	"path/filepath"
 	"sort"
 	"strconv"
@@ -67,7 +67,7 @@ func Open(t testing.TB, path string) ecg.Source {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { f.Close() })
+		t.Cleanup(func() { _ = f.Close() })
 		info, err := f.Stat()
 		if err != nil {
 			t.Fatal(err)

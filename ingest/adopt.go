@@ -36,7 +36,7 @@ const adoptBatch = 256 << 10
 func (in *Intake) AdoptOrphans(ctx context.Context, shelf Shelf, history History, since, until time.Time) (int, error) {
 	l := lookout{in: in, history: history, unknown: map[string]bool{}}
 	err := shelf.List(ctx, since, func(info blob.Info) error {
-		if kind := info.Meta[metaKind]; kind != kindObject && kind != kindDecision || !info.Created.Before(until) {
+		if !OwnEvent(info.Meta) || !info.Created.Before(until) {
 			return nil
 		}
 		if len(l.unknown) == 0 || info.Created.Before(l.oldest) {

@@ -103,3 +103,12 @@ func originOf(m blob.Meta, created time.Time) event.Origin {
 	}
 	return o
 }
+
+// Kept reads what admission wrote beside a blob: its kind ("object", "decision", "header", "layout"), whose
+// object it is, and the blobs that have the object's header and layout, "" where they are inline.
+func Kept(m blob.Meta) (kind, objectID, header, layout string) {
+	return m[metaKind], m[metaObjectID], m[metaHeaderBlob], m[metaLayoutBlob]
+}
+
+// OwnEvent tells by its meta whether a blob is to have an event of its own.
+func OwnEvent(m blob.Meta) bool { return m[metaKind] == kindObject || m[metaKind] == kindDecision }

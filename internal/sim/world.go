@@ -1,0 +1,436 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/tributary-dicom/tributary/ingest"
+	"github.com/tributary-dicom/tributary/parsers/reject"
+	"github.com/tributary-dicom/tributary/pipeline/event"
+	"github.com/tributary-dicom/tributary/storage/blob/simfs"
+	"github.com/tributary-dicom/tributary/storage/index"
+)
+
+// Engine says what a world keeps its blobs in.
+type Engine int
+
+// Engines.
+const (
+	Dir Engine = iota // one node with everything on its machine: a crash is a power cut
+	S3                // nodes that share S3, a log of three partitions and a data base: a crash is a process's
+)
+
+func (e Engine) String() string { return [...]string{"dir", "s3"}[e] }
+
+// Lie is a promise that a world's engines break, to see whether Verify notices.
+type Lie int
+
+// Lies.
+const (
+	Honest      Lie = iota
+	AppendFirst     // the event is appended before the blob is committed (S3)
+	SkipSync        // the blob's sync does nothing (Dir)
+	OffsetApart     // the index keeps its position outside the transaction
+	NoAdoption      // nobody looks for blobs without an event
+)
+
+func (l Lie) String() string {
+	return [...]string{"honest", "append first", "skip sync", "offset apart", "no adoption"}[l]
+}
+
+// Options of a world.
+type Options struct {
+	Ground  *Ground
+	Seed    uint64
+	Engine  Engine
+	Nodes   int // of S3; default 1
+	Objects int // that devices send
+	Senders int // at a time; default 1
+	Clock   Clock
+	Lie     Lie
+	Mode    simfs.Mode // what a power cut does to what was not synced
+
+	Faults     bool  // engines fail at random
+	Crashes    int   // at random places
+	CrashAt    int   // at I/O call n of the disk (Dir); 0 for none
+	CrashTurn  int   // at turn n; 0 for none
+	FailAt     int   // I/O call n of the disk fails with FailWith, once (Dir); 0 for none
+	FailWith   error // an error of the system
+	EngineLoss bool  // the log loses acknowledged records, the data base its newest transactions (S3)
+}
+
+// Result of a world.
+type Result struct {
+	Violations []Violation
+	Acked      int // objects that a device heard success for
+	Refused    int // that it was told not to send again
+	Failed     int // tries that failed
+	Crashes    int
+	Adopted    int
+	IOCalls    int // of the disk
+	Turns      int
+	Reached    bool // CrashAt, CrashTurn or FailAt came to pass
+	Notes      []string
+}
+
+// World is a run of one seed.
+type World struct {
+	opt     Options
+	rng     *rand.Rand
+	faulty  bool // chance may say yes
+	turns   turns
+	disk    *simfs.Disk
+	s3      *SimS3
+	bus     *SimBus
+	db      *SimDB
+	clocks  []*wallClock
+	nodes   []*Node
+	pending lateCommits
+	durable map[string]bool // keys of blobs that a commit or a list has shown
+
+	queue  []*parcel
+	sent   map[string]bool // SHA-256 of all files that devices send
+	acked  []Kept
+	flying int
+	result Result
+}
+
+const (
+	maxTries  = 12
+	maxTurns  = 200_000 // far more than a world needs; a world that reaches it hangs
+	idleSleep = 20 * time.Millisecond
+)
+
+// Run lets a world happen and verifies what is left. Call it in a bubble of testing/synctest.
+func Run(ctx context.Context, opt Options) (Result, error) {
+	opt.Nodes, opt.Senders = max(opt.Nodes, 1), max(opt.Senders, 1)
+	if opt.Engine == Dir {
+		opt.Nodes = 1
+	}
+	w := &World{
+		opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, uint64(opt.Engine))), faulty: opt.Faults, disk: simfs.New(opt.Seed),
+		nodes: make([]*Node, opt.Nodes), pending: lateCommits{}, durable: map[string]bool{}, sent: map[string]bool{},
+	}
+	w.turns.rng = rand.New(rand.NewPCG(opt.Seed, 7))
+	w.s3 = &SimS3{w: w, objects: map[string]object{}}
+	w.bus = newBus(w, [...]int{1, 3}[opt.Engine])
+	w.db = &SimDB{w: w, apart: map[int32]int64{}}
+	if err := w.db.open(ctx); err != nil {
+		return Result{}, err
+	}
+	w.setClocks()
+	for _, p := range workload(w.rng, opt.Objects) {
+		w.queue = append(w.queue, &p)
+		w.sent[p.file] = true
+	}
+	err := w.live(ctx)
+	for _, n := range w.nodes {
+		if n != nil {
+			n.kill()
+		}
+	}
+	w.result.Turns, w.result.IOCalls = w.turns.calls, w.disk.Calls()
+	return w.result, errors.Join(err, w.db.done())
+}
+
+func (w *World) setClocks() {
+	for i := range w.opt.Nodes {
+		c := &wallClock{}
+		switch w.opt.Clock {
+		case Skewed:
+			c.jump([...]time.Duration{-10 * time.Minute, 10 * time.Minute, 0}[i%3])
+		case Frozen:
+			c.freeze()
+		default: // those that jump do so later
+		}
+		w.clocks = append(w.clocks, c)
+	}
+}
+
+func (w *World) note(format string, args ...any) {
+	if len(w.result.Notes) < 20 {
+		w.result.Notes = append(w.result.Notes, fmt.Sprintf(format, args...))
+	}
+}
+
+func (w *World) violate(invariant, format string, args ...any) {
+	w.result.Violations = append(w.result.Violations, Violation{invariant, fmt.Sprintf(format, args...)})
+}
+
+// trace holds the order of writes: an event's blob is durable before the event (I5).
+func (w *World) trace(key string) {
+	if !w.durable[key] {
+		w.violate("I5", "the event of blob %s was appended before the blob was durable", key)
+	}
+}
+
+// live is the whole run: devices send, things break, everything crashes once more, and what is left is looked at.
+func (w *World) live(ctx context.Context) error {
+	if w.opt.CrashAt > 0 {
+		w.disk.CrashAt(w.opt.CrashAt, w.opt.Mode)
+	}
+	if w.opt.FailAt > 0 {
+		w.disk.FailAt(w.opt.FailAt, w.opt.FailWith)
+	}
+	for i := range w.nodes {
+		w.boot(i)
+	}
+	crashAt := w.plan()
+	half := len(w.queue) / 2
+	for total := len(w.queue); len(w.queue) > 0 || w.flying > 0; {
+		if w.turns.calls > maxTurns {
+			w.violate("liveness", "%d objects are not done after %d turns", len(w.queue)+w.flying, w.turns.calls)
+			return nil
+		}
+		w.launch()
+		if !w.turns.next() {
+			time.Sleep(idleSleep)
+		}
+		if err := w.mischief(ctx, crashAt); err != nil {
+			return err
+		}
+		if done := total - len(w.queue); done >= half && half > 0 {
+			half = 0
+			w.jump()
+		}
+	}
+	w.faulty = false
+	w.result.Reached = w.result.Reached || w.opt.CrashAt > 0 && w.result.Crashes > 0 ||
+		w.opt.FailAt > 0 && w.disk.Calls() >= w.opt.FailAt
+	w.disk.SetFault(nil)
+	if w.opt.Engine == Dir {
+		if err := w.powerCut(ctx); err != nil {
+			return err
+		}
+	} else {
+		for i := range w.nodes {
+			w.crashNode(i)
+		}
+	}
+	if settled, err := w.settle(ctx); !settled || err != nil {
+		return err
+	}
+	return w.verify(ctx)
+}
+
+// plan draws the turns of crashes.
+func (w *World) plan() []int {
+	var at []int
+	for range w.opt.Crashes {
+		at = append(at, 1+w.rng.IntN(10*w.opt.Objects))
+	}
+	if w.opt.CrashTurn > 0 {
+		at = append(at, w.opt.CrashTurn)
+	}
+	slices.Sort(at)
+	return at
+}
+
+// jump does what the clock does in the middle.
+func (w *World) jump() {
+	for _, c := range w.clocks {
+		switch w.opt.Clock {
+		case BackHour:
+			c.jump(-time.Hour)
+		case DayAhead:
+			c.jump(24 * time.Hour)
+		default: // steady, or odd from the start
+		}
+	}
+}
+
+// launch gives parcels to nodes that take them.
+func (w *World) launch() {
+	for w.flying < w.opt.Senders && len(w.queue) > 0 {
+		var up []*Node
+		for _, n := range w.nodes {
+			if n.ready.Load() && !n.dead.Load() {
+				up = append(up, n)
+			}
+		}
+		if len(up) == 0 {
+			return
+		}
+		n := up[w.rng.IntN(len(up))]
+		p := w.queue[0]
+		w.queue = w.queue[1:]
+		w.flying++
+		n.wg.Go(func() { w.send(n, p) })
+	}
+}
+
+// send is a device with one object. It sends again what failed, later.
+func (w *World) send(n *Node, p *parcel) {
+	defer func() { w.flying-- }()
+	if w.turns.await(n, "send "+p.file) != nil {
+		w.queue = append(w.queue, p)
+		return
+	}
+	rec, err := n.intake.Admit(n.ctx, ingest.Arrival{Body: bytes.NewReader(p.body), Origin: event.Origin{Door: "sim", Device: n.name}})
+	switch {
+	case n.dead.Load() || w.opt.Engine == Dir && w.disk.Crashed(): // nobody is there to answer
+	case err == nil:
+		w.result.Acked++
+		w.acked = append(w.acked, Kept{
+			Tenant: ingest.DefaultTenant, SOPInstanceUID: p.uid, DatasetSHA256: p.data, FileSHA256: p.file,
+			TransferSyntaxUID: explicitLE, Quarantined: rec.Status == ingest.Quarantined,
+		})
+		if (rec.Status == ingest.Quarantined) != (p.kind == cut) {
+			w.violate("answer", "a device heard %q for an object of kind %d", rec.Status, p.kind)
+		}
+		return
+	case p.kind == junk && reject.CodeOf(err) == reject.UnsupportedFormat:
+		w.result.Refused++
+		return
+	case reject.CodeOf(err) != reject.OutOfResources && reject.CodeOf(err) != reject.Internal && reject.CodeOf(err) != reject.Aborted:
+		w.violate("answer", "a device heard %s for an engine's fault: %v", reject.CodeOf(err), err)
+	}
+	w.result.Failed++
+	if p.tries++; p.tries < maxTries || !w.opt.Faults {
+		_ = n.pause(time.Second)
+		w.queue = append(w.queue, p)
+	}
+}
+
+// mischief is what happens to engines and nodes between two turns.
+func (w *World) mischief(ctx context.Context, crashAt []int) error {
+	due := false
+	for _, turn := range crashAt {
+		due = due || turn == w.turns.calls && w.result.Crashes < len(crashAt)
+	}
+	if w.opt.Engine == Dir {
+		if w.disk.Crashed() || due {
+			w.result.Reached = true
+			return w.powerCut(ctx)
+		}
+		if w.rng.IntN(20) == 0 {
+			w.bus.Sync() // in the background, within 50 ms
+		}
+		return nil
+	}
+	if due {
+		w.result.Reached = true
+		w.crashNode(w.rng.IntN(len(w.nodes)))
+	}
+	if w.opt.EngineLoss && w.faulty && w.rng.IntN(400) == 0 {
+		return w.loseEngines(ctx)
+	}
+	if w.faulty && w.rng.IntN(300) == 0 { // a janitor's round
+		if n := w.nodes[w.rng.IntN(len(w.nodes))]; n.ready.Load() && !n.dead.Load() {
+			n.wg.Go(func() { _ = n.adopt() })
+		}
+	}
+	return nil
+}
+
+// crashNode ends one process and starts its successor.
+func (w *World) crashNode(i int) {
+	w.nodes[i].kill()
+	w.result.Crashes++
+	w.boot(i)
+}
+
+// fate is how many of n things that were not synced a power cut takes.
+func (w *World) fate(n int) int {
+	switch w.opt.Mode {
+	case simfs.Keep:
+		return 0
+	case simfs.Drop:
+		return n
+	}
+	return w.rng.IntN(n + 1)
+}
+
+// powerCut ends the one machine of a Dir world: disk, log and index lose what they did not sync, and the node starts
+// again.
+func (w *World) powerCut(ctx context.Context) error {
+	if !w.disk.Crashed() {
+		w.disk.Crash(w.opt.Mode)
+	}
+	w.nodes[0].kill()
+	w.disk.Restart()
+	w.result.Crashes++
+	w.bus.PowerCut(w.fate)
+	// The index syncs at checkpoints only. It may have got further than the log has kept.
+	if err := w.db.rewind(ctx, len(w.db.history)-w.fate(min(len(w.db.history), 5))); err != nil {
+		return err
+	}
+	if err := w.remake(ctx); err != nil {
+		return err
+	}
+	w.boot(0)
+	return nil
+}
+
+// loseEngines makes the shared engines break their word: acknowledged records and transactions go. Sessions break, so
+// nodes start again.
+func (w *World) loseEngines(ctx context.Context) error {
+	for _, n := range w.nodes {
+		n.kill()
+	}
+	if w.rng.IntN(2) == 0 {
+		w.note("the log lost %d acknowledged records", w.bus.Lose(10))
+	} else if n := len(w.db.history); n > 0 {
+		if err := w.db.rewind(ctx, n-w.rng.IntN(min(n, 20)+1)); err != nil {
+			return err
+		}
+	}
+	if err := w.remake(ctx); err != nil {
+		return err
+	}
+	for i := range w.nodes {
+		w.boot(i)
+	}
+	return nil
+}
+
+// remake puts aside an index that goes further than the log, as a node does at its start.
+func (w *World) remake(ctx context.Context) error {
+	foreign, err := w.db.foreign(ctx, w.bus)
+	if err != nil || !foreign {
+		return err
+	}
+	w.note("the index was made again from the log")
+	clear(w.db.apart)
+	return w.db.rewind(ctx, 0)
+}
+
+// settle waits until nodes are up and the index has everything.
+func (w *World) settle(ctx context.Context) (bool, error) {
+	for range maxTurns {
+		done, err := w.caughtUp(ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, n := range w.nodes {
+			done = done && n.ready.Load()
+		}
+		if done {
+			return true, nil
+		}
+		if w.disk.Crashed() { // a crash at a call that only recovery reached
+			if err := w.powerCut(ctx); err != nil {
+				return false, err
+			}
+		}
+		if !w.turns.next() {
+			time.Sleep(idleSleep)
+		}
+	}
+	w.violate("liveness", "the nodes or the index never caught up")
+	return false, nil
+}
+
+func (w *World) verify(ctx context.Context) error {
+	found, err := Verify(ctx, Evidence{
+		Acked: w.acked, Sent: w.sent, Blobs: w.nodes[0].blobs, Index: w.db.db, Log: w.bus.Events(), Rand: w.rng,
+		Empty: func() (*index.DB, func() error, error) { return w.opt.Ground.index(ctx) },
+	})
+	w.result.Violations = append(w.result.Violations, found...)
+	return err
+}

@@ -146,8 +146,17 @@ func TestLeads(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ scheme, value, want string }{
-		{"MDC", "2:1", "I"}, {"MDC", "2:64", "aVF"}, {"MDC", "2-3", "V1"}, {"SCPECG", "5.6.3-9-63", "aVL"}, {"SCPECG", "5.6.3-9-1\x00", "I"},
-		{"MDC", "131073", "I"}, {"MDC", "131329", "I"}, {"MDC", "131330", "II"}, {"MDC", "131389", "III"}, {"scp", "66", "V8"}, {"MDC", "MDC_ECG_LEAD_III", "III"},
+		{"MDC", "2:1", "I"},
+		{"MDC", "2:64", "aVF"},
+		{"MDC", "2-3", "V1"},
+		{"SCPECG", "5.6.3-9-63", "aVL"},
+		{"SCPECG", "5.6.3-9-1\x00", "I"},
+		{"MDC", "131073", "I"},
+		{"MDC", "131329", "I"},
+		{"MDC", "131330", "II"},
+		{"MDC", "131389", "III"},
+		{"scp", "66", "V8"},
+		{"MDC", "MDC_ECG_LEAD_III", "III"},
 	} {
 		id, ok := LeadByCode(c.scheme, c.value)
 		if !ok || id.Name() != c.want {
@@ -296,14 +305,16 @@ func TestStream(t *testing.T) {
 		g := &Group{Kind: FullDisclosure, Rate: Int(1000), Leads: []Lead{
 			{Name: "I", Unit: Microvolt, Scale: Int(5)}, {Name: "II", Unit: Microvolt, Scale: Int(5)},
 		}}
-		f := Frames{At: bytes.NewReader(file.Bytes()), Offset: 4, FrameBytes: int64(4 * perFrame), Samples: perFrame, Count: count,
+		f := Frames{
+			At: bytes.NewReader(file.Bytes()), Offset: 4, FrameBytes: int64(4 * perFrame), Samples: perFrame, Count: count,
 			Decode: func(frame []byte, b *Block, at int) {
 				for i := range perFrame {
 					for lead := range 2 {
 						b.Counts[lead][at+i] = int32(int16(binary.LittleEndian.Uint16(frame[4*i+2*lead:])))
 					}
 				}
-			}}
+			},
+		}
 		if err := f.Check(int64(file.Len())); err != nil {
 			t.Fatal(err)
 		}

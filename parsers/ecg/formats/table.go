@@ -2,8 +2,11 @@ package formats
 
 import (
 	"github.com/tributary-dicom/tributary/parsers/ecg"
+	"github.com/tributary-dicom/tributary/parsers/ecg/muse"
 	"github.com/tributary-dicom/tributary/parsers/sniff"
 )
 
 // decoders is the one list of formats that are read. A new format is one line here.
-var decoders = map[sniff.Format]ecg.Decoder{}
+var decoders = map[sniff.Format]ecg.Decoder{
+	sniff.MUSE: muse.Decode,
+}

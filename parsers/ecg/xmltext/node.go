@@ -250,3 +250,27 @@ func Base64(text string) ([]byte, error) {
 	}
 	return out[:n], nil
 }
+
+// Children calls each for every element directly inside the one whose Start token came last (or, before the
+// first token, for the root element), and passes over text and the end. each must consume its element: by
+// Tree, Text, Skip or Children.
+func (r *Reader) Children(each func(Token) error) error {
+	depth := len(r.open)
+	for {
+		t, err := r.Next()
+		if err == io.EOF && depth == 0 {
+			return nil
+		}
+		if err != nil {
+			return unexpectedEOF(err)
+		}
+		switch t.Kind {
+		case Start:
+			if err := each(t); err != nil {
+				return err
+			}
+		case End:
+			return nil
+		}
+	}
+}

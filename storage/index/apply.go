@@ -1,9 +1,11 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
@@ -12,7 +14,8 @@ import (
 // Apply makes records visible, all or none, together with their offsets. Records at or below the offset
 // that Applied returns have no effect, and neither does an event that was applied before. Records of
 // unknown types only move the offset and are counted (Skipped). A record that can never be applied
-// gives a *RecordError; any other error is worth another try.
+// gives a *RecordError; any other error is worth another try. Several processes may apply to one PostgreSQL
+// index at a time, whatever they apply.
 func (db *DB) Apply(ctx context.Context, records []eventlog.Record) (err error) {
 	changes := make([]*change, 0, len(records))
 	skipped := int64(0)
@@ -28,19 +31,16 @@ func (db *DB) Apply(ctx context.Context, records []eventlog.Record) (err error) 
 		changes = append(changes, c)
 	}
 
-	db.writing.Lock()
-	defer db.writing.Unlock()
 	if db.closed() {
 		return ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := db.writer.apply(ctx, changes); err != nil {
+	if err := db.engine.apply(ctx, changes); err != nil {
 		return db.failed(ctx, "apply to index", err)
 	}
 	db.skipped.Add(skipped)
-	db.committed.Add(1)
 	return nil
 }
 
@@ -53,7 +53,7 @@ func (db *DB) Applied(ctx context.Context, topic string, partition int32) (int64
 // LastApplied is Applied with the record's event id, by which one tells whether a log is the one that the
 // index was made from. The id is "" when there is no record, and in an index of an earlier release.
 func (db *DB) LastApplied(ctx context.Context, topic string, partition int32) (offset int64, eventID string, err error) {
-	rows, err := db.plans.query(ctx, "SELECT applied, event_id FROM offsets WHERE topic = $1 AND partition = $2", topic, partition)
+	rows, err := db.engine.query(ctx, "SELECT applied, event_id FROM offsets WHERE topic = $1 AND partition = $2", topic, partition)
 	if err != nil {
 		return -1, "", db.failed(ctx, "read offset", err)
 	}
@@ -76,29 +76,34 @@ type source struct {
 	partition int32
 }
 
-// apply runs one transaction. After an error nothing of it is left, in the file or in memory.
-func (w *writer) apply(ctx context.Context, changes []*change) (err error) {
-	if len(changes) == 0 {
-		return nil
+// errAlone tells a session's engine that the changes must be the only ones of their moment.
+var errAlone = errors.New("needs to be alone")
+
+// applyTo makes changes within a session that has begun. The caller commits, or rolls back after an error.
+func applyTo(ctx context.Context, s session, m memory, d dialect, changes []*change) error {
+	b := &batch{
+		session: s, memory: m, dialect: d,
+		dirtySeries: map[int64]bool{}, dirtyStudies: map[int64]bool{}, dirtyPatients: map[int64]*studyRow{},
 	}
-	if err := w.exec(w.dialect.begin); err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			w.forget()
-			if rollback := w.exec("ROLLBACK"); rollback != nil {
-				err = errors.Join(err, fmt.Errorf("roll back: %w", rollback))
-			}
-		}
-	}()
-	b := &batch{writer: w, dirtySeries: map[int64]bool{}, dirtyStudies: map[int64]bool{}}
-	offsets, fresh, err := w.unseen(changes)
+	offsets, fresh, err := b.unseen(changes)
 	if err != nil {
 		return err
 	}
-	if b.taken, err = w.existing(fresh); err != nil {
+	if err := s.claim(fresh); err != nil {
 		return err
+	}
+	if b.taken, err = b.existing(fresh); err != nil {
+		return err
+	}
+	if d.shared {
+		if b.delicate(fresh) {
+			if err := s.alone(); err != nil {
+				return err
+			}
+		}
+		if err := b.prefetch(fresh); err != nil {
+			return err
+		}
 	}
 	for _, c := range fresh {
 		if err := ctx.Err(); err != nil {
@@ -112,35 +117,52 @@ func (w *writer) apply(ctx context.Context, changes []*change) (err error) {
 		return err
 	}
 	for s, last := range offsets {
-		err := w.exec(`INSERT INTO offsets (topic, partition, applied, event_id) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (topic, partition) DO UPDATE SET applied = excluded.applied, event_id = excluded.event_id`,
+		err := b.exec(`INSERT INTO offsets (topic, partition, applied, event_id) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (topic, partition) DO UPDATE SET applied = excluded.applied, event_id = excluded.event_id
+			WHERE excluded.applied > offsets.applied`,
 			s.topic, int64(s.partition), last.Offset, last.Event.ID)
 		if err != nil {
 			return err
 		}
 	}
-	if err := w.exec("COMMIT"); err != nil {
-		return err
-	}
-	w.trim()
 	return nil
 }
 
-// unseen leaves out what the stored offsets cover, and returns the last record of each source.
-func (w *writer) unseen(changes []*change) (offsets map[source]eventlog.Record, fresh []*change, err error) {
-	stored := make(map[source]int64)
-	offsets = make(map[source]eventlog.Record)
+// unseen leaves out what the stored offsets cover, and returns the last record of each source. With other
+// writers it keeps them from moving these offsets until the transaction ends.
+func (b *batch) unseen(changes []*change) (offsets map[source]eventlog.Record, fresh []*change, err error) {
+	var sources []source
 	for _, c := range changes {
-		s := source{c.record.Topic, c.record.Partition}
-		if _, ok := stored[s]; !ok {
-			offset := int64(-1)
-			err := w.each(func(scan scanner) error { return scan(&offset) },
-				"SELECT applied FROM offsets WHERE topic = $1 AND partition = $2", s.topic, int64(s.partition))
+		if s := (source{c.record.Topic, c.record.Partition}); !slices.Contains(sources, s) {
+			sources = append(sources, s)
+		}
+	}
+	slices.SortFunc(sources, func(a, b source) int { // every writer in the same order
+		return cmp.Or(strings.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
+	})
+	question := "SELECT applied FROM offsets WHERE topic = $1 AND partition = $2"
+	if b.dialect.shared {
+		question += " FOR UPDATE"
+	}
+	stored := make(map[source]int64)
+	for _, s := range sources {
+		if b.dialect.shared { // there must be a row to wait for
+			err := b.exec("INSERT INTO offsets (topic, partition, applied) VALUES ($1, $2, -1) ON CONFLICT DO NOTHING",
+				s.topic, int64(s.partition))
 			if err != nil {
 				return nil, nil, err
 			}
-			stored[s] = offset
 		}
+		offset := int64(-1)
+		err := b.each(func(scan scanner) error { return scan(&offset) }, question, s.topic, int64(s.partition))
+		if err != nil {
+			return nil, nil, err
+		}
+		stored[s] = offset
+	}
+	offsets = make(map[source]eventlog.Record)
+	for _, c := range changes {
+		s := source{c.record.Topic, c.record.Partition}
 		if c.record.Offset <= stored[s] {
 			continue
 		}
@@ -155,42 +177,44 @@ func (w *writer) unseen(changes []*change) (offsets map[source]eventlog.Record, 
 // sopKey is a SOP Instance UID of a tenant.
 type sopKey struct{ tenant, uid string }
 
-// askAtOnce is how many UIDs one statement looks up.
-const askAtOnce = 32
-
-var existingSQL = "SELECT sop_instance_uid FROM instances WHERE tenant = $1 AND sop_instance_uid IN (" +
-	parameters(2, askAtOnce) + ")"
-
 // existing returns which SOP Instance UIDs of the changes are in the index already.
-func (w *writer) existing(changes []*change) (map[sopKey]bool, error) {
+func (b *batch) existing(changes []*change) (map[sopKey]bool, error) {
 	taken := make(map[sopKey]bool, len(changes))
-	byTenant := make(map[string][]string)
+	byTenant := make(map[string][]any)
 	for _, c := range changes {
 		if c.instance != nil {
 			byTenant[c.instance.tenant] = append(byTenant[c.instance.tenant], c.instance.sop)
 		}
 	}
 	for tenant, uids := range byTenant {
-		for len(uids) > 0 {
-			n := min(askAtOnce, len(uids))
-			args := make([]any, 0, askAtOnce+1)
-			args = append(args, tenant)
-			for i := range askAtOnce {
-				args = append(args, uids[min(i, n-1)]) // the last one fills up
-			}
-			uids = uids[n:]
-			err := w.each(func(scan scanner) error {
-				k := sopKey{tenant: tenant}
-				err := scan(&k.uid)
-				taken[k] = true
-				return err
-			}, existingSQL, args...)
-			if err != nil {
-				return nil, err
-			}
+		err := b.eachOf(func(scan scanner) error {
+			k := sopKey{tenant: tenant}
+			err := scan(&k.uid)
+			taken[k] = true
+			return err
+		}, "SELECT sop_instance_uid FROM instances WHERE tenant = $1 AND sop_instance_uid", []any{tenant}, uids)
+		if err != nil {
+			return nil, err
 		}
 	}
 	return taken, nil
+}
+
+// eachOf asks a question that ends with a column, for all values of that column.
+func (b *batch) eachOf(fn func(scan scanner) error, question string, first, values []any) error {
+	n := b.dialect.askAtOnce
+	text := question + " IN (" + parameters(len(first)+1, n) + ")"
+	for part := range slices.Chunk(values, n) {
+		args := make([]any, 0, len(first)+n)
+		args = append(append(args, first...), part...)
+		for len(args) < cap(args) {
+			args = append(args, part[0]) // fills up: one statement for any number
+		}
+		if err := b.each(fn, text, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // parameters returns "$first, …", n of them.

@@ -115,6 +115,12 @@ var known = map[string]attribute{
 	"AvailableTransferSyntaxUID": {InstanceLevel, "UI", "transfer_syntax_uid"},
 }
 
+// ofPatient is what searches compare with each patient of a study that has several.
+var ofPatient = map[string]bool{
+	"PatientName": true, "PatientID": true, "IssuerOfPatientID": true, "TypeOfPatientID": true, "PatientBirthDate": true,
+	"PatientSex": true, "OtherPatientIDs": true, "OtherPatientNames": true, "EthnicGroup": true, "PatientComments": true,
+}
+
 // computed attributes come from the index itself, never from an event.
 var computed = map[string]bool{
 	"ModalitiesInStudy": true, "SOPClassesInStudy": true, "NumberOfStudyRelatedSeries": true,
@@ -273,6 +279,12 @@ func (s set) with(v string) set {
 	}
 	return slices.Insert(slices.Clone(s), at, v)
 }
+
+// maxSet bounds the values of a set that lies in an index. Those kept are the first in order, so that they do not
+// depend on which came first. Studies have one to four modalities.
+const maxSet = 12
+
+func (s set) bounded() set { return s[:min(len(s), maxSet)] }
 
 func (s set) String() string {
 	if len(s) == 0 {

@@ -44,7 +44,7 @@ func (db *DB) EachRow(ctx context.Context, fn func(RowOf) error) error {
 		func() []any { return []any{id} },
 		func(scan scanner) error {
 			r := RowOf{Kind: RowInstance}
-			whole := 0
+			whole := int64(0)
 			err := scan(&id, &r.Tenant, &r.ObjectID, &r.EventID, &r.SOPInstanceUID, &r.DatasetSHA256, &r.TransferSyntaxUID,
 				&r.BlobKey, &r.SHA256, &r.Bytes, &whole)
 			if err != nil {
@@ -91,7 +91,7 @@ func (db *DB) EachRow(ctx context.Context, fn func(RowOf) error) error {
 // eachPage reads pages until one is not full. after returns what the last row of a page was.
 func (db *DB) eachPage(ctx context.Context, text string, after func() []any, visit func(scanner) error) error {
 	for {
-		rows, err := db.plans.query(ctx, text, append(after(), int64(auditPage))...)
+		rows, err := db.engine.query(ctx, text, append(after(), int64(auditPage))...)
 		if err != nil {
 			return db.failed(ctx, "read rows", err)
 		}
@@ -114,7 +114,7 @@ func (db *DB) eachPage(ctx context.Context, text string, after func() []any, vis
 
 // Miscounted counts series and studies whose row does not fit the instances below it.
 func (db *DB) Miscounted(ctx context.Context) (int64, error) {
-	rows, err := db.plans.query(ctx, `SELECT
+	rows, err := db.engine.query(ctx, `SELECT
 		(SELECT COUNT(*) FROM series e LEFT JOIN studies s ON s.id = e.study_id
 			WHERE s.id IS NULL OR e.instances <> (SELECT COUNT(*) FROM instances i WHERE i.series_id = e.id)) +
 		(SELECT COUNT(*) FROM studies s WHERE NOT EXISTS (SELECT 1 FROM series e WHERE e.study_id = s.id))`)

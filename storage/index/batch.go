@@ -1,18 +1,92 @@
 package index
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
-// batch is one transaction of the writer. Study and series rows are gathered in memory and written
+// batch is one transaction of a writer. Study and series rows are gathered in memory and written
 // once; what cannot be kept up by adding (an instance leaves a series) is computed again from the
 // instances at the end.
 type batch struct {
-	*writer
-	taken map[sopKey]bool // SOP Instance UIDs that have a row
+	session
+	memory
+	dialect dialect
+	taken   map[sopKey]bool // SOP Instance UIDs that have a row
 
-	dirtySeries, dirtyStudies map[int64]bool // to be computed again
+	dirtySeries, dirtyStudies map[int64]bool      // to be computed again
+	dirtyPatients             map[int64]*studyRow // whose patients are to be counted again; nil where no row is known
 
 	touchedStudies []*studyRow
 	touchedSeries  []*seriesRow
+
+	// What prefetch looked for: rows that are not in memory do not exist.
+	soughtStudies map[studyKey]bool
+	soughtSeries  map[int64]bool // by study
+}
+
+// delicate tells changes whose effect reaches further than their own studies: decisions, and instances that
+// others exist of.
+func (b *batch) delicate(changes []*change) bool {
+	seen := make(map[sopKey]bool, len(changes))
+	for _, c := range changes {
+		if c.decision != nil {
+			return true
+		}
+		if c.instance == nil {
+			continue
+		}
+		k := sopKey{c.instance.tenant, c.instance.sop}
+		if b.taken[k] || seen[k] {
+			return true
+		}
+		seen[k] = true
+	}
+	return false
+}
+
+// prefetch reads the studies of the changes and their series, in a few statements for all of them.
+func (b *batch) prefetch(changes []*change) error {
+	b.soughtStudies, b.soughtSeries = map[studyKey]bool{}, map[int64]bool{}
+	byTenant := make(map[string][]any)
+	for _, c := range changes {
+		if c.instance == nil {
+			continue
+		}
+		if k := (studyKey{c.instance.tenant, c.instance.study}); !b.soughtStudies[k] {
+			b.soughtStudies[k] = true
+			byTenant[k.tenant] = append(byTenant[k.tenant], k.uid)
+		}
+	}
+	var ids []any
+	for tenant, uids := range byTenant {
+		err := b.eachOf(func(scan scanner) error {
+			s := &studyRow{}
+			s.tenant = tenant
+			if err := s.scan(scan); err != nil {
+				return err
+			}
+			b.studies[s.studyKey] = s
+			b.soughtSeries[s.id] = true
+			ids = append(ids, s.id)
+			return nil
+		}, readStudy+"WHERE tenant = $1 AND study_instance_uid", []any{tenant}, uids)
+		if err != nil {
+			return fmt.Errorf("read studies: %w", err)
+		}
+	}
+	err := b.eachOf(func(scan scanner) error {
+		s := &seriesRow{}
+		if err := s.scan(scan); err != nil {
+			return err
+		}
+		b.series[s.seriesKey] = s
+		return nil
+	}, readSeries+"WHERE study_id", nil, ids)
+	if err != nil {
+		return fmt.Errorf("read series: %w", err)
+	}
+	return nil
 }
 
 func (b *batch) apply(c *change) error {
@@ -47,13 +121,13 @@ func (b *batch) enter(in *instance, superseded string) (id int64, err error) {
 		}
 		series = row.id
 	}
-	if id, err = b.nextID(&b.next.instance, "instances"); err != nil {
+	if id, err = b.newID(instancesTable); err != nil {
 		return 0, err
 	}
-	if err := b.exec(insertInstance, append(in.values(superseded, series), id)...); err != nil {
+	if err := b.insert(instancesTable, append(in.values(superseded, series), id)); err != nil {
 		return 0, fmt.Errorf("insert instance: %w", err)
 	}
-	if err := b.exec(insertDocument, append(in.documents(), id)...); err != nil {
+	if err := b.insert(documentsTable, append(in.documents(), id)); err != nil {
 		return 0, fmt.Errorf("insert documents: %w", err)
 	}
 	return id, nil
@@ -72,16 +146,16 @@ func (b *batch) join(in *instance, id int64) (*seriesRow, error) {
 	series.counted = true
 	series.classes = series.classes.with(setValue(in.sopClass))
 	if series.instances == 1 || in.before(series.first) {
-		modality := setValue(fold(in.value("Modality")))
+		modality := modalityOf(in.all)
 		if modality != series.modality && series.modality != "" {
 			b.dirtyStudies[study.id] = true // another series may have the old one, or none
 		}
 		series.first, series.firstInstance, series.modality, series.from = in.place, id, modality, in.all
 	}
 
-	modalities, classes := study.modalities.with(series.modality), study.classes.with(setValue(in.sopClass))
+	modalities, classes := study.modalities.with(series.modality).bounded(), study.classes.with(setValue(in.sopClass))
 	first := study.firstInstance == 0 || in.before(study.first)
-	changed := len(modalities) != len(study.modalities) || len(classes) != len(study.classes)
+	changed := !slices.Equal(modalities, study.modalities) || len(classes) != len(study.classes)
 	if (first || changed) && !study.fresh && study.from == nil && !study.sets {
 		b.touchedStudies = append(b.touchedStudies, study)
 	}
@@ -90,6 +164,11 @@ func (b *batch) join(in *instance, id int64) (*seriesRow, error) {
 	}
 	if first {
 		study.first, study.firstInstance, study.from = in.place, id, in.all
+	}
+	if study.patients == 0 {
+		study.patient, study.patients = in.patient, 1
+	} else if study.patients > 1 || study.patient != in.patient {
+		b.dirtyPatients[study.id] = study
 	}
 	return series, nil
 }
@@ -119,18 +198,15 @@ func (b *batch) studyOf(k studyKey) (*studyRow, error) {
 		return s, nil
 	}
 	s := &studyRow{studyKey: k}
-	err := b.each(func(scan scanner) error {
-		var modalities, classes string
-		err := scan(&s.id, &s.first.received, &s.first.object, &s.firstInstance, &modalities, &classes)
-		s.modalities, s.classes = parseSet(modalities), parseSet(classes)
-		return err
-	}, `SELECT id, first_received, first_object, first_instance, modalities, sop_classes
-		FROM studies WHERE tenant = $1 AND study_instance_uid = $2`, k.tenant, k.uid)
-	if err != nil {
-		return nil, fmt.Errorf("read study: %w", err)
+	if !b.soughtStudies[k] {
+		err := b.each(s.scan, readStudy+"WHERE tenant = $1 AND study_instance_uid = $2", k.tenant, k.uid)
+		if err != nil {
+			return nil, fmt.Errorf("read study: %w", err)
+		}
 	}
 	if s.id == 0 {
-		if s.id, err = b.nextID(&b.next.study, "studies"); err != nil {
+		var err error
+		if s.id, err = b.newID(studiesTable); err != nil {
 			return nil, err
 		}
 		s.fresh = true
@@ -145,25 +221,15 @@ func (b *batch) seriesOf(k seriesKey, freshStudy bool) (*seriesRow, error) {
 		return s, nil
 	}
 	s := &seriesRow{seriesKey: k}
-	if !freshStudy {
-		err := b.each(func(scan scanner) error {
-			var modality *string
-			var classes string
-			err := scan(&s.id, &s.first.received, &s.first.object, &s.firstInstance, &modality, &classes, &s.instances)
-			if modality != nil {
-				s.modality = *modality
-			}
-			s.classes = parseSet(classes)
-			return err
-		}, `SELECT id, first_received, first_object, first_instance, modality, sop_classes, instances
-			FROM series WHERE study_id = $1 AND series_instance_uid = $2`, k.study, k.uid)
+	if !freshStudy && !b.soughtSeries[k.study] {
+		err := b.each(s.scan, readSeries+"WHERE study_id = $1 AND series_instance_uid = $2", k.study, k.uid)
 		if err != nil {
 			return nil, fmt.Errorf("read series: %w", err)
 		}
 	}
 	if s.id == 0 {
 		var err error
-		if s.id, err = b.nextID(&b.next.series, "series"); err != nil {
+		if s.id, err = b.newID(seriesTable); err != nil {
 			return nil, err
 		}
 		s.fresh = true
@@ -179,7 +245,7 @@ func (b *batch) flush() error {
 		var err error
 		switch {
 		case s.fresh:
-			err = b.exec(insertStudy, append(s.values(), s.id)...)
+			err = b.insert(studiesTable, append(s.values(), s.patient, s.patients, int64(0), s.id))
 		case s.from != nil:
 			err = b.exec(updateStudy, append(s.values(), s.id)...)
 		default:
@@ -195,7 +261,7 @@ func (b *batch) flush() error {
 		var err error
 		switch {
 		case s.fresh:
-			err = b.exec(insertSeries, append(s.values(), s.id)...)
+			err = b.insert(seriesTable, append(s.values(), s.id))
 		case s.from != nil:
 			err = b.exec(updateSeries, append(s.values(), s.id)...)
 		default:

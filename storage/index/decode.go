@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
@@ -44,6 +46,7 @@ type instance struct {
 	datasetSHA256 string
 	datasetOffset int64
 
+	patient        int64  // patientHash
 	all            []pair // with the identifiers of the event
 	header, layout *event.Attachment
 }
@@ -107,8 +110,11 @@ func decode(r eventlog.Record) (*change, error) {
 		if err != nil {
 			return nil, withoutText(err)
 		}
+		if err := identifiers(body.ObjectID, r.Event.ID); err != nil {
+			return nil, err
+		}
 		c.decision = &decision{
-			object: body.ObjectID, eventID: r.Event.ID, about: aboutConflict, action: body.Action,
+			object: body.ObjectID, eventID: r.Event.ID, about: aboutConflict, action: plain(body.Action),
 			decided: body.At.UnixMicro(),
 		}
 		if r.Event.Type == event.TypeQuarantineResolved {
@@ -146,6 +152,11 @@ func newInstance(body *event.Instance, eventID string) (*instance, error) {
 			return nil, errors.New("instance without " + need.what)
 		}
 	}
+	err := identifiers(body.Tenant, body.ObjectID, eventID, body.Blob.DatasetSHA256, body.Blob.TransferSyntaxUID,
+		ids.StudyInstanceUID, ids.SeriesInstanceUID, ids.SOPInstanceUID)
+	if err != nil {
+		return nil, err
+	}
 	m := body.Attributes
 	if m == nil {
 		m = make(map[string]string, 8)
@@ -164,20 +175,47 @@ func newInstance(body *event.Instance, eventID string) (*instance, error) {
 			m[id.keyword] = id.value
 		}
 	}
-	return &instance{
+	in := &instance{
 		tenant: body.Tenant, study: ids.StudyInstanceUID, series: ids.SeriesInstanceUID, sop: ids.SOPInstanceUID,
 		place:   place{body.Origin.ReceivedAt.UnixMicro(), body.ObjectID},
-		eventID: eventID, door: body.Origin.Door, remote: body.Origin.Remote,
-		sopClass: ids.SOPClassUID, syntax: body.Blob.TransferSyntaxUID, mediaType: body.Blob.MediaType,
-		blobKey: body.Blob.Key, bytes: body.Blob.Bytes, sha256: body.Blob.SHA256,
+		eventID: eventID, door: plain(body.Origin.Door), remote: plain(body.Origin.Remote),
+		sopClass: plain(ids.SOPClassUID), syntax: body.Blob.TransferSyntaxUID, mediaType: plain(body.Blob.MediaType),
+		blobKey: plain(body.Blob.Key), bytes: body.Blob.Bytes, sha256: plain(body.Blob.SHA256),
 		datasetSHA256: body.Blob.DatasetSHA256, datasetOffset: body.Blob.DatasetOffset,
 		all: pairs(m), header: body.Header, layout: body.Frames,
-	}, nil
+	}
+	in.patient = patientHash(in.all)
+	return in, nil
+}
+
+// maxIdentifier bounds what rows are found by, bytes: a UID has 64 (PS3.5 §9.1), and so has a hash. Several of
+// them lie side by side in an index (maxIndexed).
+const maxIdentifier = 128
+
+// identifiers refuses what cannot be a key in every engine. Admission lets nothing of the kind pass.
+func identifiers(all ...string) error {
+	for _, s := range all {
+		if len(s) > maxIdentifier || strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s) {
+			return errors.New("identifier is too long or is no text")
+		}
+	}
+	return nil
+}
+
+// plain makes s into text that every engine keeps: PostgreSQL takes no NUL.
+func plain(s string) string {
+	if strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) {
+		return s
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 func newQuarantined(body *event.Instance, eventID string) (*quarantined, error) {
 	if body.ObjectID == "" {
 		return nil, errors.New("quarantined object without object id")
+	}
+	if err := identifiers(body.Tenant, body.ObjectID, eventID, body.Blob.SHA256); err != nil {
+		return nil, err
 	}
 	entry, err := json.Marshal(Quarantined{
 		ObjectID: body.ObjectID, Reason: body.Reason, Detail: body.ReasonDetail, Offset: body.ReasonOffset,

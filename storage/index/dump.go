@@ -14,7 +14,7 @@ import (
 var dumps = []struct{ table, query string }{
 	{"study", `SELECT s.tenant, s.study_instance_uid, s.first_received, s.first_object, f.sop_instance_uid, s.day, s.clock,
 		s.birth_day, s.patient_id, s.accession_number, s.description, s.name_alphabetic, s.name_ideographic, s.name_phonetic,
-		s.names, s.words, s.modalities, s.sop_classes, s.terms, s.attributes
+		s.names, s.words, s.modalities, s.sop_classes, s.terms, s.attributes, s.patient, s.patients, s.mixed
 		FROM studies s LEFT JOIN instances f ON f.id = s.first_instance ORDER BY s.tenant, s.study_instance_uid`},
 	{"series", `SELECT s.tenant, s.study_instance_uid, e.series_instance_uid, e.first_received, e.first_object,
 		f.sop_instance_uid, e.number, e.modality, e.day, e.clock, e.step_day, e.step_clock, e.sop_classes, e.instances, e.terms,
@@ -23,10 +23,13 @@ var dumps = []struct{ table, query string }{
 	{"instance", `SELECT i.tenant, s.study_instance_uid, e.series_instance_uid, i.sop_instance_uid, i.superseded,
 		i.dataset_sha256, i.number, i.object_id, i.event_id, i.received, i.door, i.remote, i.sop_class_uid,
 		i.transfer_syntax_uid, i.media_type, i.blob_key, i.bytes, i.sha256, i.dataset_offset, i.content_day, i.content_clock,
-		i.acquisition_day, i.acquisition_clock, i.acquired, i.terms, i.attributes, d.attributes, d.header_encoding, d.header_bytes, d.header_key, d.header,
+		i.acquisition_day, i.acquisition_clock, i.acquired, i.terms, i.attributes, i.patient, d.attributes, d.header_encoding, d.header_bytes, d.header_key, d.header,
 		d.layout_encoding, d.layout_bytes, d.layout_key, d.layout
 		FROM instances i LEFT JOIN documents d ON d.instance_id = i.id LEFT JOIN series e ON e.id = i.series_id
 		LEFT JOIN studies s ON s.id = e.study_id ORDER BY i.tenant, i.sop_instance_uid, i.superseded`},
+	{"patient", `SELECT p.tenant, s.study_instance_uid, p.first_received, p.first_object, p.instances, p.birth_day, p.patient_id,
+		p.name_alphabetic, p.name_ideographic, p.name_phonetic, p.names, p.words, p.terms, p.attributes
+		FROM patients p LEFT JOIN studies s ON s.id = p.study_id ORDER BY p.tenant, s.study_instance_uid, p.first_received, p.first_object`},
 	{"sibling", "SELECT tenant, sop_instance_uid, dataset_sha256, object_id FROM siblings ORDER BY 1, 2, 3, 4"},
 	{"conflict", "SELECT tenant, sop_instance_uid, received FROM conflicts ORDER BY 1, 2"},
 	{"decision", "SELECT object_id, event_id, about, action, decided FROM decisions ORDER BY 1, 2"},
@@ -36,34 +39,28 @@ var dumps = []struct{ table, query string }{
 // Dump writes all rows as text, one a line: equal views give equal bytes. Binary columns are written as
 // their SHA-256. Rows have patients' names in them.
 func (db *DB) Dump(ctx context.Context, w io.Writer) error {
-	tx, err := db.readers.BeginTx(ctx, nil) // one snapshot
+	out := bufio.NewWriter(w)
+	err := db.engine.snapshot(ctx, func(query func(text string) (rows, error)) error {
+		for _, d := range dumps {
+			found, err := query(d.query)
+			if err != nil {
+				return err
+			}
+			err = dumpRows(out, d.table, found)
+			found.Close() //nolint:errcheck // dumpRows returned what went wrong
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return db.failed(ctx, "dump", err)
-	}
-	defer tx.Rollback() //nolint:errcheck // nothing was written
-	out := bufio.NewWriter(w)
-	for _, d := range dumps {
-		rows, err := tx.QueryContext(ctx, d.query)
-		if err != nil {
-			return db.failed(ctx, "dump", err)
-		}
-		err = dumpRows(out, d.table, rows)
-		rows.Close() //nolint:errcheck // dumpRows returned what went wrong
-		if err != nil {
-			return db.failed(ctx, "dump", err)
-		}
 	}
 	return out.Flush()
 }
 
-type rowsReader interface {
-	Columns() ([]string, error)
-	Next() bool
-	Scan(dest ...any) error
-	Err() error
-}
-
-func dumpRows(out *bufio.Writer, table string, rows rowsReader) error {
+func dumpRows(out *bufio.Writer, table string, rows rows) error {
 	columns, err := rows.Columns()
 	if err != nil {
 		return err

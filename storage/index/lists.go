@@ -11,7 +11,7 @@ import (
 // one. None is no error: nil, "".
 func (db *DB) Lookup(ctx context.Context, tenant, sopInstanceUID string) (versions []Version, current string, err error) {
 	// The key's order is by hash; there are one or two rows.
-	rows, err := db.plans.query(ctx, `SELECT object_id, superseded, dataset_sha256, sha256, bytes, transfer_syntax_uid, blob_key,
+	rows, err := db.engine.query(ctx, `SELECT object_id, superseded, dataset_sha256, sha256, bytes, transfer_syntax_uid, blob_key,
 		door, remote, received FROM instances WHERE tenant = $1 AND sop_instance_uid = $2 ORDER BY received, object_id`,
 		tenant, sopInstanceUID)
 	if err != nil {
@@ -81,7 +81,7 @@ func (db *DB) QuarantinedBytes(ctx context.Context, tenant, sha256 string) (Quar
 }
 
 func (db *DB) quarantined(ctx context.Context, text string, args ...any) ([]Quarantined, error) {
-	rows, err := db.plans.query(ctx, text, args...)
+	rows, err := db.engine.query(ctx, text, args...)
 	if err != nil {
 		return nil, db.failed(ctx, "read quarantine", err)
 	}
@@ -109,7 +109,7 @@ func (db *DB) quarantined(ctx context.Context, text string, args ...any) ([]Quar
 // opens the conflict again.
 func (db *DB) Conflicts(ctx context.Context, tenant string, limit, offset int) ([]Conflict, error) {
 	most, skip := window(limit, offset)
-	rows, err := db.plans.query(ctx, `SELECT c.sop_instance_uid, s.study_instance_uid, e.series_instance_uid
+	rows, err := db.engine.query(ctx, `SELECT c.sop_instance_uid, s.study_instance_uid, e.series_instance_uid
 		FROM conflicts c
 		JOIN instances i ON i.tenant = c.tenant AND i.sop_instance_uid = c.sop_instance_uid AND i.superseded = ''
 		JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = e.study_id
@@ -146,20 +146,24 @@ type Stats struct {
 	Instances   int64 `json:"instances"`
 	Quarantined int64 `json:"quarantined"`
 	Conflicts   int64 `json:"conflicts"`
+
+	// PatientConflicts counts studies of more than one patient.
+	PatientConflicts int64 `json:"patient_conflicts"`
 }
 
 // Stats counts what the index holds. It walks the smallest index of each table; callers that show it
 // often keep the answer for a while.
 func (db *DB) Stats(ctx context.Context) (Stats, error) {
-	rows, err := db.plans.query(ctx, `SELECT (SELECT COUNT(*) FROM studies), (SELECT COUNT(*) FROM series),
-		(SELECT COALESCE(SUM(instances), 0) FROM series), (SELECT COUNT(*) FROM quarantine), (SELECT COUNT(*) FROM conflicts)`)
+	rows, err := db.engine.query(ctx, `SELECT (SELECT COUNT(*) FROM studies), (SELECT COUNT(*) FROM series),
+		(SELECT CAST(COALESCE(SUM(instances), 0) AS BIGINT) FROM series), (SELECT COUNT(*) FROM quarantine), (SELECT COUNT(*) FROM conflicts),
+		(SELECT COUNT(*) FROM studies WHERE mixed = 1)`)
 	if err != nil {
 		return Stats{}, db.failed(ctx, "count", err)
 	}
 	defer rows.Close()
 	var s Stats
 	if rows.Next() {
-		if err := rows.Scan(&s.Studies, &s.Series, &s.Instances, &s.Quarantined, &s.Conflicts); err != nil {
+		if err := rows.Scan(&s.Studies, &s.Series, &s.Instances, &s.Quarantined, &s.Conflicts, &s.PatientConflicts); err != nil {
 			return Stats{}, db.failed(ctx, "count", err)
 		}
 	}

@@ -49,27 +49,14 @@ func (c *condition) match(m Match, fuzzy bool) error {
 	if err != nil || len(values) == 0 {
 		return err
 	}
-	column := alias[a.level] + a.column
 	var parts []string
 	switch {
-	case a.column == "modalities" || a.column == "sop_classes":
-		parts, err = c.sets(column, a.vr, values)
-	case a.column == "":
-		parts, err = c.terms(alias[a.level]+"terms", m.Keyword, a.vr, values, fuzzy)
-	case a.vr == "UI":
-		if a.column == "sop_instance_uid" {
-			// Says again what the join says, so that the unique key serves.
-			c.and("i.tenant = $1 AND i.superseded = ''")
-		}
-		parts = []string{c.in(column, values)}
-	case isNumber(a.vr):
-		parts, err = c.numbers(column, m.Keyword, values)
-	case a.vr == "DA" || a.vr == "TM" || a.vr == "DT":
-		parts, err = c.moments(column, m.Keyword, a.vr, values)
-	case a.vr == "PN":
+	case m.Keyword == "PatientName":
 		parts, err = c.patientName(values, fuzzy)
+	case ofPatient[m.Keyword]:
+		parts, err = c.patient(m.Keyword, a, values, fuzzy)
 	default:
-		parts, err = c.text(column, m.Keyword, values)
+		parts, err = c.tests(alias[a.level], m.Keyword, a, values, fuzzy)
 	}
 	if err != nil {
 		return err
@@ -78,6 +65,79 @@ func (c *condition) match(m Match, fuzzy bool) error {
 		c.and(or(parts))
 	}
 	return nil
+}
+
+// tests returns the alternatives of a key for columns of the table called alias.
+func (c *condition) tests(alias, keyword string, a attribute, values []string, fuzzy bool) ([]string, error) {
+	column := alias + a.column
+	switch {
+	case a.column == "modalities" || a.column == "sop_classes":
+		return c.sets(column, a.vr, values)
+	case a.column == "":
+		return c.terms(alias+"terms", keyword, a.vr, values, fuzzy)
+	case a.vr == "UI":
+		if a.column == "sop_instance_uid" {
+			// Says again what the join says, so that the unique key serves.
+			c.and("i.tenant = $1 AND i.superseded = ''")
+		}
+		return []string{c.in(column, values)}, nil
+	case isNumber(a.vr):
+		return c.numbers(column, keyword, values)
+	case a.vr == "DA" || a.vr == "TM" || a.vr == "DT":
+		return c.moments(column, keyword, a.vr, values)
+	}
+	return c.text(column, keyword, values)
+}
+
+// patient returns the alternatives of a key that each patient of a study may match.
+func (c *condition) patient(keyword string, a attribute, values []string, fuzzy bool) ([]string, error) {
+	if a.column == "patient_id" {
+		return c.patientID(values)
+	}
+	parts, err := c.tests("s.", keyword, a, values, fuzzy)
+	if err != nil || len(parts) == 0 {
+		return nil, err
+	}
+	others, err := c.tests("q.", keyword, a, values, fuzzy)
+	return append(parts, amongOthers(others)), err
+}
+
+// amongOthers asks the further patients of studies that have several. There are few such rows in all.
+func amongOthers(tests []string) string {
+	return "s.id IN (SELECT q.study_id FROM patients q WHERE q.tenant = $1 AND " + or(tests) + ")"
+}
+
+// patientID asks the index of patients for values and beginnings, which are most searches.
+func (c *condition) patientID(values []string) ([]string, error) {
+	var parts, indexed, rest []string
+	for _, v := range values {
+		p, err := parse("PatientID", v, false)
+		if err != nil {
+			return nil, err
+		}
+		if p.universal() {
+			return nil, nil
+		}
+		if s, ok := p.exact(); ok {
+			indexed = append(indexed, "patient_id = "+c.arg(s))
+		} else if _, ok := p.prefix(); ok {
+			indexed = append(indexed, c.like("patient_id", p))
+		} else {
+			parts = append(parts, c.like("s.patient_id", p))
+			rest = append(rest, c.like("q.patient_id", p))
+		}
+	}
+	if len(rest) > 0 {
+		parts = append(parts, amongOthers(rest))
+	}
+	var from []string
+	for _, test := range indexed {
+		from = append(from, "SELECT id FROM studies WHERE tenant = $1 AND "+test, "SELECT study_id FROM patients WHERE tenant = $1 AND "+test)
+	}
+	if len(from) > 0 {
+		parts = append(parts, "s.id IN ("+strings.Join(from, " UNION ALL ")+")")
+	}
+	return parts, nil
 }
 
 // alternatives returns the values of a key, none when everything matches.

@@ -28,14 +28,15 @@ func (c *condition) patientName(values []string, fuzzy bool) ([]string, error) {
 			return nil, nil
 		}
 		if fuzzy {
-			if all := c.fuzzyName(v); all != "" {
-				parts = append(parts, all)
+			if all := c.fuzzyName("s.", v); all != "" {
+				parts = append(parts, all, amongOthers([]string{c.fuzzyName("q.", v)}))
 			}
 		}
 	}
 	return parts, nil
 }
 
+// nameGroup compares a pattern with each component group of each patient's name.
 func (c *condition) nameGroup(p pattern) string {
 	if s, ok := p.exact(); ok {
 		return c.indexedName(s, false)
@@ -47,15 +48,19 @@ func (c *condition) nameGroup(p pattern) string {
 		}
 		return c.indexedName(s, true)
 	}
+	return or([]string{c.unindexedName("s.", p), amongOthers([]string{c.unindexedName("q.", p)})})
+}
+
+func (c *condition) unindexedName(alias string, p pattern) string {
 	if s, ok := p.within(); ok {
-		return c.dialect.contains("s.names", c.arg(s)) // no group has a separator, so s lies in one
+		return c.dialect.contains(alias+"names", c.arg(s)) // no group has a separator, so s lies in one
 	}
 	var like []string
 	for _, column := range nameColumns {
-		like = append(like, "s."+column+" LIKE "+c.arg(p.like())+" ESCAPE '~'")
+		like = append(like, alias+column+" LIKE "+c.arg(p.like())+" ESCAPE '~'")
 	}
 	if s := p.longest(); s != "" { // first by the column that lies in the index of the newest studies
-		return "(" + c.dialect.contains("s.names", c.arg(s)) + " AND " + or(like) + ")"
+		return "(" + c.dialect.contains(alias+"names", c.arg(s)) + " AND " + or(like) + ")"
 	}
 	return or(like)
 }
@@ -73,7 +78,7 @@ func (c *condition) indexedName(s string, prefix bool) string {
 		if prefix {
 			test = column + " >= " + low + " AND " + column + " < " + high
 		}
-		from = append(from, "SELECT id FROM studies WHERE tenant = $1 AND "+test)
+		from = append(from, "SELECT id FROM studies WHERE tenant = $1 AND "+test, "SELECT study_id FROM patients WHERE tenant = $1 AND "+test)
 	}
 	return "s.id IN (" + strings.Join(from, " UNION ALL ") + ")"
 }
@@ -85,15 +90,15 @@ func fuzzyWords(v string) []string {
 
 // fuzzyName holds when each word of the value begins a word of the name. Han, kana and Hangul, which
 // are written without spaces, may stand anywhere in it.
-func (c *condition) fuzzyName(v string) string {
+func (c *condition) fuzzyName(alias, v string) string {
 	var all []string
 	for _, w := range fuzzyWords(v) {
 		if isDense(w) {
 			first := string([]rune(w)[:1])
-			all = append(all, c.dialect.contains("s.names", c.arg(first)), c.dialect.contains("s.words", c.arg(w)))
+			all = append(all, c.dialect.contains(alias+"names", c.arg(first)), c.dialect.contains(alias+"words", c.arg(w)))
 			continue
 		}
-		all = append(all, c.dialect.contains("s.names", c.arg(w)), c.dialect.contains("s.words", c.arg(" "+w)))
+		all = append(all, c.dialect.contains(alias+"names", c.arg(w)), c.dialect.contains(alias+"words", c.arg(" "+w)))
 	}
 	if len(all) == 0 {
 		return ""

@@ -51,7 +51,7 @@ const objectColumns = `i.id, i.number, s.study_instance_uid, e.series_instance_u
 	i.sop_class_uid, i.transfer_syntax_uid, i.blob_key, i.bytes, i.sha256, i.dataset_offset, i.received, i.media_type`
 
 func (db *DB) objects(ctx context.Context, text string, args ...any) ([]storedObject, error) {
-	rows, err := db.plans.query(ctx, text, args...)
+	rows, err := db.engine.query(ctx, text, args...)
 	if err != nil {
 		return nil, db.failed(ctx, "read objects", err)
 	}
@@ -147,7 +147,7 @@ func (db *DB) seriesAfter(ctx context.Context, s Scope, after *seriesPlace) ([]s
 		test("s.study_instance_uid >= ?", after.study)
 		test("(s.study_instance_uid, e.number, e.series_instance_uid) > (?, ?, ?)", after.study, after.number, after.series)
 	}
-	rows, err := db.plans.query(ctx, `SELECT s.study_instance_uid, e.series_instance_uid, e.number, e.id
+	rows, err := db.engine.query(ctx, `SELECT s.study_instance_uid, e.series_instance_uid, e.number, e.id
 		FROM studies s JOIN series e ON e.study_id = s.id WHERE `+strings.Join(where, " AND ")+
 		fmt.Sprintf(" ORDER BY s.study_instance_uid, e.number, e.series_instance_uid LIMIT %d", pageRows), args...)
 	if err != nil {

@@ -69,6 +69,10 @@ type Row struct {
 	// NumberOfSeriesRelatedInstances, AvailableTransferSyntaxUID and InstanceAvailability.
 	Attributes map[string]string
 
+	// SeveralPatients is set when the study has instances of more than one patient (PatientConflicts). The
+	// attributes are then those of the first one.
+	SeveralPatients bool
+
 	// Header is the DICOM JSON of the instance, or of the row's first instance; nil unless asked for.
 	Header []byte
 }

@@ -41,7 +41,7 @@ func FreshSQLite(ctx context.Context, path string, opt Options) (*Fresh, error) 
 // them open otherwise. A crash in between leaves the old one, the new one, or none and the new one beside:
 // never a mixture.
 func (f *Fresh) Swap() error {
-	if err := errors.Join(f.checkpoint("TRUNCATE"), f.Close()); err != nil {
+	if err := f.Close(); err != nil { // the last one to close moves the write-ahead log into the file
 		return fmt.Errorf("finish the new index: %w", err)
 	}
 	fresh := f.path + freshSuffix

@@ -5,7 +5,7 @@ import "fmt"
 // recompute makes dirty series and studies anew from their current instances; those without any go.
 func (b *batch) recompute() error {
 	if len(b.dirtySeries)+len(b.dirtyStudies) == 0 {
-		return nil
+		return b.recomputeAllPatients()
 	}
 	for id := range b.dirtySeries {
 		if err := b.recomputeSeries(id); err != nil {
@@ -16,10 +16,20 @@ func (b *batch) recompute() error {
 		if err := b.recomputeStudy(id); err != nil {
 			return fmt.Errorf("compute study again: %w", err)
 		}
+		b.dirtyPatients[id] = nil
 	}
 	// What is remembered of these rows is stale; this is rare, so all of it goes.
 	clear(b.studies)
 	clear(b.series)
+	return b.recomputeAllPatients()
+}
+
+func (b *batch) recomputeAllPatients() error {
+	for id, row := range b.dirtyPatients {
+		if err := b.recomputePatients(id, row); err != nil {
+			return fmt.Errorf("count patients of a study again: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -52,7 +62,7 @@ func (b *batch) recomputeSeries(id int64) error {
 	if s.from, err = b.attributesOf(s.firstInstance); err != nil {
 		return err
 	}
-	s.modality = setValue(fold(find(s.from, "Modality")))
+	s.modality = modalityOf(s.from)
 	return b.exec(updateSeries, append(s.values(), id)...)
 }
 
@@ -75,7 +85,7 @@ func (b *batch) recomputeStudy(id int64) error {
 			s.first, s.firstInstance = at, instance
 		}
 		if modality != nil {
-			s.modalities = s.modalities.with(*modality)
+			s.modalities = s.modalities.with(*modality).bounded()
 		}
 		for _, c := range parseSet(classes) {
 			s.classes = s.classes.with(c)

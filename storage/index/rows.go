@@ -1,9 +1,6 @@
 package index
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 type studyKey struct{ tenant, uid string }
 
@@ -16,10 +13,23 @@ type studyRow struct {
 	firstInstance int64
 	modalities    set // folded
 	classes       set
+	patient       int64 // identity of all instances' patient, or of the first one's
+	patients      int64 // identities that the instances have, 0 before there is one
 
 	fresh bool   // not in the table yet
 	from  []pair // attributes to write; nil when they are written
 	sets  bool   // modalities or classes changed
+}
+
+const readStudy = `SELECT id, study_instance_uid, first_received, first_object, first_instance, modalities, sop_classes, patient, patients
+	FROM studies `
+
+// scan reads a row of readStudy.
+func (s *studyRow) scan(scan scanner) error {
+	var modalities, classes string
+	err := scan(&s.id, &s.uid, &s.first.received, &s.first.object, &s.firstInstance, &modalities, &classes, &s.patient, &s.patients)
+	s.modalities, s.classes = parseSet(modalities), parseSet(classes)
+	return err
 }
 
 type seriesKey struct {
@@ -42,33 +52,75 @@ type seriesRow struct {
 	counted bool // instances or classes changed
 }
 
-var studyColumns = []string{
-	"tenant", "study_instance_uid", "first_received", "first_object", "first_instance", "day", "clock", "birth_day",
-	"patient_id", "accession_number", "description", "name_alphabetic", "name_ideographic", "name_phonetic",
-	"names", "words", "modalities", "sop_classes", "terms", "attributes",
+const readSeries = `SELECT id, study_id, series_instance_uid, first_received, first_object, first_instance, modality, sop_classes, instances
+	FROM series `
+
+// scan reads a row of readSeries.
+func (s *seriesRow) scan(scan scanner) error {
+	var modality *string
+	var classes string
+	err := scan(&s.id, &s.study, &s.uid, &s.first.received, &s.first.object, &s.firstInstance, &modality, &classes, &s.instances)
+	if modality != nil {
+		s.modality = *modality
+	}
+	s.classes = parseSet(classes)
+	return err
+}
+
+// maxIndexed bounds, in bytes, the text of a column that lies in an index: all of an entry must fit a third of
+// a page of 8 KiB (PostgreSQL's btree). Values as PS3.5 §6.2 allows them (64 characters) fit whole; longer ones
+// are found by their beginning.
+const maxIndexed = 256
+
+// indexed cuts folded text to maxIndexed.
+func indexed(s string) string {
+	if len(s) <= maxIndexed {
+		return s
+	}
+	return strings.TrimRight(strings.ToValidUTF8(s[:maxIndexed], ""), " ^")
+}
+
+// modalityOf returns the modality of attributes as searches compare it (CS: at most 16 characters).
+func modalityOf(all []pair) string {
+	m := setValue(fold(find(all, "Modality")))
+	if len(m) > 32 {
+		m = strings.ToValidUTF8(m[:32], "")
+	}
+	return m
+}
+
+// who is what a study's row and the rows of its several patients say of the patient.
+type who struct {
+	birthDay  string
+	id        string
+	groups    [3]string
+	names     string
+	nameWords string
+}
+
+func whoIs(all []pair) who {
+	w := who{birthDay: momentKey("DA", find(all, "PatientBirthDate")), id: indexed(fold(find(all, "PatientID")))}
+	w.groups = nameGroups(find(all, "PatientName"))
+	for i, g := range w.groups {
+		if g != "" {
+			w.groups[i] = indexed(g)
+			w.names += separator + w.groups[i]
+		}
+	}
+	w.nameWords = nameWords(w.groups)
+	return w
 }
 
 func (s *studyRow) values() []any {
 	get := func(keyword string) string { return find(s.from, keyword) }
-	groups := nameGroups(get("PatientName"))
-	names := ""
-	for _, g := range groups {
-		if g != "" {
-			names += separator + g
-		}
-	}
+	p := whoIs(s.from)
 	return []any{
 		s.tenant, s.uid, s.first.received, s.first.object, s.firstInstance,
-		momentKey("DA", get("StudyDate")), momentKey("TM", get("StudyTime")), momentKey("DA", get("PatientBirthDate")),
-		orNull(fold(get("PatientID"))), orNull(fold(get("AccessionNumber"))), orNull(fold(get("StudyDescription"))),
-		orNull(groups[0]), orNull(groups[1]), orNull(groups[2]), names, nameWords(groups),
+		momentKey("DA", get("StudyDate")), momentKey("TM", get("StudyTime")), p.birthDay,
+		orNull(p.id), orNull(indexed(fold(get("AccessionNumber")))), orNull(indexed(fold(get("StudyDescription")))),
+		orNull(p.groups[0]), orNull(p.groups[1]), orNull(p.groups[2]), p.names, p.nameWords,
 		s.modalities.String(), s.classes.String(), terms(s.from, StudyLevel), pack(s.from, StudyLevel),
 	}
-}
-
-var seriesColumns = []string{
-	"study_id", "series_instance_uid", "first_received", "first_object", "first_instance", "number", "modality",
-	"day", "clock", "step_day", "step_clock", "sop_classes", "instances", "terms", "attributes",
 }
 
 func (s *seriesRow) values() []any {
@@ -81,13 +133,6 @@ func (s *seriesRow) values() []any {
 	}
 }
 
-var instanceColumns = []string{
-	"tenant", "sop_instance_uid", "superseded", "dataset_sha256", "series_id", "number", "object_id", "event_id",
-	"received", "door", "remote", "sop_class_uid", "transfer_syntax_uid", "media_type", "blob_key", "bytes", "sha256",
-	"dataset_offset", "content_day", "content_clock", "acquisition_day", "acquisition_clock",
-	"acquired", "terms", "attributes",
-}
-
 // values of a row that belongs to a series, or to none with superseded set.
 func (in *instance) values(superseded string, series int64) []any {
 	return []any{
@@ -95,52 +140,21 @@ func (in *instance) values(superseded string, series int64) []any {
 		in.received, in.door, in.remote, in.sopClass, in.syntax, in.mediaType, in.blobKey, in.bytes, in.sha256,
 		in.datasetOffset, momentKey("DA", in.value("ContentDate")), momentKey("TM", in.value("ContentTime")),
 		momentKey("DA", in.value("AcquisitionDate")), momentKey("TM", in.value("AcquisitionTime")),
-		momentKey("DT", in.value("AcquisitionDateTime")), terms(in.all, InstanceLevel), pack(in.all, InstanceLevel),
+		momentKey("DT", in.value("AcquisitionDateTime")), terms(in.all, InstanceLevel), pack(in.all, InstanceLevel), in.patient,
 	}
-}
-
-var documentColumns = []string{
-	"attributes", "header_encoding", "header_bytes", "header_key", "header",
-	"layout_encoding", "layout_bytes", "layout_key", "layout",
 }
 
 func (in *instance) documents() []any {
 	out := append(make([]any, 0, 10), pack(in.all, -1))
 	if a := in.header; a != nil {
-		out = append(out, a.Encoding, a.Bytes, a.BlobKey, a.Data)
+		out = append(out, plain(a.Encoding), a.Bytes, plain(a.BlobKey), a.Data)
 	} else {
 		out = append(out, "", int64(0), "", nil)
 	}
 	if a := in.layout; a != nil {
-		return append(out, a.Encoding, a.Bytes, a.BlobKey, a.Data)
+		return append(out, plain(a.Encoding), a.Bytes, plain(a.BlobKey), a.Data)
 	}
 	return append(out, "", int64(0), "", nil)
-}
-
-var (
-	insertStudy    = insert("studies", "id", studyColumns)
-	updateStudy    = update("studies", "id", studyColumns)
-	insertSeries   = insert("series", "id", seriesColumns)
-	updateSeries   = update("series", "id", seriesColumns)
-	insertInstance = insert("instances", "id", instanceColumns)
-	updateInstance = update("instances", "id", instanceColumns)
-	insertDocument = insert("documents", "instance_id", documentColumns)
-	updateDocument = update("documents", "instance_id", documentColumns)
-)
-
-// insert and update take the columns' values first and the id last.
-func insert(table, id string, columns []string) string {
-	return fmt.Sprintf("INSERT INTO %s (%s, %s) VALUES (%s)", table, strings.Join(columns, ", "), id,
-		parameters(1, len(columns)+1))
-}
-
-func update(table, id string, columns []string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "UPDATE %s SET ", table)
-	for i, c := range columns {
-		fmt.Fprintf(&b, "%s = $%d, ", c, i+1)
-	}
-	return fmt.Sprintf("%s WHERE %s = $%d", strings.TrimSuffix(b.String(), ", "), id, len(columns)+1)
 }
 
 func orNull(s string) any {

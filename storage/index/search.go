@@ -18,9 +18,9 @@ var from = [...]string{
 }
 
 var output = [...]string{
-	StudyLevel:    "s.id, s.first_instance, s.modalities, s.sop_classes, s.attributes",
-	SeriesLevel:   "s.id, e.first_instance, s.modalities, s.sop_classes, s.attributes, e.instances, e.attributes",
-	InstanceLevel: "s.id, i.id, s.modalities, s.sop_classes, s.attributes, e.instances, e.attributes, i.transfer_syntax_uid, i.attributes",
+	StudyLevel:    "s.id, s.first_instance, s.mixed, s.modalities, s.sop_classes, s.attributes",
+	SeriesLevel:   "s.id, e.first_instance, s.mixed, s.modalities, s.sop_classes, s.attributes, e.instances, e.attributes",
+	InstanceLevel: "s.id, i.id, s.mixed, s.modalities, s.sop_classes, s.attributes, e.instances, e.attributes, i.transfer_syntax_uid, i.attributes",
 }
 
 // byDefault is the order of rows, and what decides among rows that a query's own order leaves equal.
@@ -38,7 +38,7 @@ func (db *DB) Search(ctx context.Context, q Query) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := db.plans.query(ctx, text, args...)
+	rows, err := db.engine.query(ctx, text, args...)
 	if err != nil {
 		return nil, db.failed(ctx, "search", err)
 	}
@@ -47,11 +47,11 @@ func (db *DB) Search(ctx context.Context, q Query) ([]Row, error) {
 	var out []Row
 	var studies, instances []int64
 	for rows.Next() {
-		var study, instance, seriesInstances int64
+		var study, instance, mixed, seriesInstances int64
 		var modalities, classes, syntax string
 		var packed [3]rawBytes
-		dest := []any{&study, &instance, &modalities, &classes, &packed[0], &seriesInstances, &packed[1], &syntax, &packed[2]}
-		if err := rows.Scan(dest[:[...]int{5, 7, 9}[q.Level]]...); err != nil {
+		dest := []any{&study, &instance, &mixed, &modalities, &classes, &packed[0], &seriesInstances, &packed[1], &syntax, &packed[2]}
+		if err := rows.Scan(dest[:[...]int{6, 8, 10}[q.Level]]...); err != nil {
 			return nil, db.failed(ctx, "search", err)
 		}
 		m := make(map[string]string, [...]int{24, 40, 56}[q.Level]) // what a row has, about
@@ -69,7 +69,7 @@ func (db *DB) Search(ctx context.Context, q Query) ([]Row, error) {
 		if q.Level == InstanceLevel && syntax != "" {
 			m["AvailableTransferSyntaxUID"] = syntax
 		}
-		out = append(out, Row{Attributes: m})
+		out = append(out, Row{Attributes: m, SeveralPatients: mixed != 0})
 		studies, instances = append(studies, study), append(instances, instance)
 	}
 	if err := rows.Err(); err != nil {
@@ -127,8 +127,13 @@ func (db *DB) plan(q Query) (text string, args []any, err error) {
 	if limit <= 0 {
 		limit = math.MaxInt64
 	}
-	return "SELECT " + output[q.Level] + " FROM " + from[q.Level] + " WHERE " + strings.Join(c.where, " AND ") +
-		" ORDER BY " + order + " LIMIT " + c.arg(limit) + " OFFSET " + c.arg(int64(max(q.Offset, 0))), c.args, nil
+	rest := " FROM " + from[q.Level] + " WHERE " + strings.Join(c.where, " AND ") +
+		" ORDER BY " + order + " LIMIT " + c.arg(limit) + " OFFSET " + c.arg(int64(max(q.Offset, 0)))
+	if db.dialect.narrow && q.Level == StudyLevel && q.Limit > 0 {
+		// The page is found in an index alone, then its rows are read.
+		return "SELECT " + output[q.Level] + " FROM studies s WHERE s.id = ANY (ARRAY(SELECT s.id" + rest + ")) ORDER BY " + order, c.args, nil
+	}
+	return "SELECT " + output[q.Level] + rest, c.args, nil
 }
 
 func orderBy(q Query) (string, error) {
@@ -162,7 +167,7 @@ func orderBy(q Query) (string, error) {
 // countAtOnce is how many studies one statement counts.
 const countAtOnce = 64
 
-var countSQL = "SELECT study_id, COUNT(*), SUM(instances) FROM series WHERE study_id IN (" +
+var countSQL = "SELECT study_id, COUNT(*), CAST(SUM(instances) AS BIGINT) FROM series WHERE study_id IN (" +
 	parameters(1, countAtOnce) + ") GROUP BY study_id"
 
 // count fills in the numbers of series and instances of the rows' studies.
@@ -183,7 +188,7 @@ func (db *DB) count(ctx context.Context, studies []int64, out []Row) error {
 			args[i] = ask[min(i, n-1)]
 		}
 		ask = ask[n:]
-		rows, err := db.plans.query(ctx, db.counting, args...)
+		rows, err := db.engine.query(ctx, db.counting, args...)
 		if err != nil {
 			return err
 		}
@@ -220,7 +225,7 @@ const (
 
 // document opens an attachment of an instance; nil when its event had none.
 func (db *DB) document(ctx context.Context, instance int64, which string) ([]byte, error) {
-	rows, err := db.plans.query(ctx, "SELECT "+which+"_encoding, "+which+"_bytes, "+which+"_key, "+which+
+	rows, err := db.engine.query(ctx, "SELECT "+which+"_encoding, "+which+"_bytes, "+which+"_key, "+which+
 		" FROM documents WHERE instance_id = $1", instance)
 	if err != nil {
 		return nil, db.failed(ctx, "read "+which, err)

@@ -197,7 +197,7 @@ func (b *batch) promote(k sopKey, v version) error {
 	}
 	in := &instance{
 		tenant: k.tenant, study: find(all, "StudyInstanceUID"), series: find(all, "SeriesInstanceUID"), sop: k.uid,
-		place: v.place, sopClass: find(all, "SOPClassUID"), all: all,
+		place: v.place, sopClass: find(all, "SOPClassUID"), patient: patientHash(all), all: all,
 	}
 	series, err := b.join(in, v.id)
 	if err != nil {

@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 )
 
@@ -10,16 +11,25 @@ import (
 // without attributes. Instances of a study come together, so that a few would do.
 const maxRemembered = 8192
 
-// writer is the one connection that writes, with what it knows of rows it wrote. What it remembers is
+// writer is SQLite's one connection that writes, with what it knows of rows it wrote. What it remembers is
 // right because no one else writes; after any error it forgets everything.
 type writer struct {
 	conn    *sql.Conn
 	dialect dialect
 	stmts   map[string]*sql.Stmt
 
+	memory
+	last map[*table]int64 // highest ids; absent means unknown
+}
+
+// memory is study and series rows as the tables have them, or will have them when a batch is flushed.
+type memory struct {
 	studies map[studyKey]*studyRow
 	series  map[seriesKey]*seriesRow
-	next    struct{ study, series, instance int64 } // ids; 0 means unknown
+}
+
+func newMemory() memory {
+	return memory{make(map[studyKey]*studyRow), make(map[seriesKey]*seriesRow)}
 }
 
 func newWriter(ctx context.Context, pool *sql.DB, d dialect) (*writer, error) {
@@ -27,7 +37,7 @@ func newWriter(ctx context.Context, pool *sql.DB, d dialect) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, conn, d); err != nil {
+	if err := migrateSQLite(ctx, conn, d); err != nil {
 		conn.Close() //nolint:errcheck // the first error counts
 		return nil, err
 	}
@@ -38,8 +48,7 @@ func newWriter(ctx context.Context, pool *sql.DB, d dialect) (*writer, error) {
 
 // forget drops what memory says of rows.
 func (w *writer) forget() {
-	w.studies, w.series = make(map[studyKey]*studyRow), make(map[seriesKey]*seriesRow)
-	w.next.study, w.next.series, w.next.instance = 0, 0, 0
+	w.memory, w.last = newMemory(), make(map[*table]int64)
 }
 
 // trim keeps memory bounded between batches.
@@ -57,6 +66,32 @@ func (w *writer) close() error {
 	return w.conn.Close()
 }
 
+// apply runs one transaction. After an error nothing of it is left, in the file or in memory.
+func (w *writer) apply(ctx context.Context, changes []*change) (err error) {
+	if len(changes) == 0 {
+		return nil
+	}
+	if err := w.exec(w.dialect.begin); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			w.forget()
+			if rollback := w.exec("ROLLBACK"); rollback != nil {
+				err = errors.Join(err, fmt.Errorf("roll back: %w", rollback))
+			}
+		}
+	}()
+	if err := applyTo(ctx, w, w.memory, w.dialect, changes); err != nil {
+		return err
+	}
+	if err := w.exec("COMMIT"); err != nil {
+		return err
+	}
+	w.trim()
+	return nil
+}
+
 // stmt prepares a statement once. There are some thirty, none made of outside text. Contexts are not
 // passed down: the driver would start a goroutine for each statement; apply looks at its own in between.
 func (w *writer) stmt(text string) (*sql.Stmt, error) {
@@ -71,7 +106,6 @@ func (w *writer) stmt(text string) (*sql.Stmt, error) {
 	return s, nil
 }
 
-// exec runs a statement whose parameters occur once each and in order.
 func (w *writer) exec(text string, args ...any) error {
 	s, err := w.stmt(text)
 	if err != nil {
@@ -81,9 +115,8 @@ func (w *writer) exec(text string, args ...any) error {
 	return err
 }
 
-type scanner = func(dest ...any) error
+func (w *writer) insert(t *table, row []any) error { return w.exec(t.insert, row...) }
 
-// each calls fn for each row of a query.
 func (w *writer) each(fn func(scan scanner) error, text string, args ...any) error {
 	s, err := w.stmt(text)
 	if err != nil {
@@ -102,14 +135,18 @@ func (w *writer) each(fn func(scan scanner) error, text string, args ...any) err
 	return rows.Err()
 }
 
-// nextID returns a fresh id of a table; known is the writer's memory of it.
-func (w *writer) nextID(known *int64, table string) (int64, error) {
-	if *known == 0 {
-		err := w.each(func(scan scanner) error { return scan(known) }, "SELECT COALESCE(MAX(id), 0) FROM "+table)
+func (w *writer) newID(t *table) (int64, error) {
+	last, ok := w.last[t]
+	if !ok {
+		err := w.each(func(scan scanner) error { return scan(&last) }, "SELECT COALESCE(MAX(id), 0) FROM "+t.name)
 		if err != nil {
 			return 0, err
 		}
 	}
-	*known++
-	return *known, nil
+	w.last[t] = last + 1
+	return last + 1, nil
 }
+
+func (w *writer) claim([]*change) error { return nil } // there is no other writer
+
+func (w *writer) alone() error { return nil }

@@ -12,9 +12,10 @@ const (
 	// stageBytes gathers small writes: a door hands on what one PDU carried.
 	stageBytes = 256 << 10
 
-	// windowBytes is how much of a large blob may be dirty in the page cache twice over: one window being
-	// written by the disk, one being filled. Without it the last sync would wait for gigabytes.
-	windowBytes = 8 << 20
+	// The disk is told to write a large blob every writebackBytes, so that it never idles. What lies
+	// more than dirtyBytes behind is waited for; else the last sync would wait for gigabytes.
+	writebackBytes = 4 << 20
+	dirtyBytes     = 16 << 20
 
 	// spaceEvery is how often a large blob looks at the reserve again.
 	spaceEvery = 64 << 20
@@ -31,7 +32,7 @@ type tempFile struct {
 	staged int
 	off    int64 // where the stage goes
 	hinted int64 // up to where the disk was told to write
-	prev   int64 // start of the window before
+	waited int64 // up to where it has written
 	check  int64 // where to look at the reserve
 	moved  bool
 }
@@ -48,7 +49,7 @@ func (s *Store) createTemp() (*tempFile, error) {
 	return &tempFile{
 		s: s, name: name, file: f,
 		stage: stages.Get().(*[stageBytes]byte),
-		off:   filePrefix, hinted: filePrefix, prev: filePrefix,
+		off:   filePrefix, hinted: filePrefix, waited: filePrefix,
 		check: spaceEvery,
 	}, nil
 }
@@ -56,7 +57,7 @@ func (s *Store) createTemp() (*tempFile, error) {
 func (t *tempFile) write(p []byte) error {
 	for len(p) > 0 {
 		if t.staged == 0 && len(p) >= stageBytes {
-			n := min(len(p), windowBytes)
+			n := min(len(p), writebackBytes)
 			if err := t.put(p[:n]); err != nil {
 				return err
 			}
@@ -95,13 +96,15 @@ func (t *tempFile) put(p []byte) error {
 		return t.s.failed("write blob file", err)
 	}
 	t.off += int64(len(p))
-	if t.off-t.hinted < windowBytes {
+	if t.off-t.hinted < writebackBytes {
 		return nil
 	}
-	if err := t.file.Writeback(t.hinted, t.off-t.hinted, t.prev, t.hinted-t.prev); err != nil {
+	late := max(0, t.off-dirtyBytes-t.waited)
+	if err := t.file.Writeback(t.hinted, t.off-t.hinted, t.waited, late); err != nil {
 		return t.s.failed("write blob file", err)
 	}
-	t.prev, t.hinted = t.hinted, t.off
+	t.hinted = t.off
+	t.waited += late
 	return nil
 }
 

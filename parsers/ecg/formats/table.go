@@ -2,11 +2,13 @@ package formats
 
 import (
 	"github.com/tributary-dicom/tributary/parsers/ecg"
+	"github.com/tributary-dicom/tributary/parsers/ecg/cardiosoft"
 	"github.com/tributary-dicom/tributary/parsers/ecg/muse"
 	"github.com/tributary-dicom/tributary/parsers/sniff"
 )
 
 // decoders is the one list of formats that are read. A new format is one line here.
 var decoders = map[sniff.Format]ecg.Decoder{
-	sniff.MUSE: muse.Decode,
+	sniff.CardioSoft: cardiosoft.Decode,
+	sniff.MUSE:       muse.Decode,
 }

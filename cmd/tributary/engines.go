@@ -15,6 +15,7 @@ import (
 	"github.com/tributary-dicom/tributary/pipeline/eventlog/locallog"
 	"github.com/tributary-dicom/tributary/storage/blob"
 	"github.com/tributary-dicom/tributary/storage/blob/dirblob"
+	"github.com/tributary-dicom/tributary/storage/blob/s3blob"
 	"github.com/tributary-dicom/tributary/storage/index"
 )
 
@@ -68,9 +69,13 @@ func openEngines(ctx context.Context, at places, opt engineOptions) (e *engines,
 }
 
 // openBlobs opens the blob store. A folder is locked, so a second node on the same data ends here.
-func (e *engines) openBlobs(_ context.Context, opt engineOptions) error {
+func (e *engines) openBlobs(ctx context.Context, opt engineOptions) error {
 	if e.places.blobs.shared() {
-		return usagef("this version keeps blobs in a folder: write dir:PATH")
+		store, err := s3blob.Open(ctx, e.places.blobs.url, s3blob.Options{UserAgent: "tributary/" + version, Log: e.log})
+		if err == nil {
+			e.blobs = store
+		}
+		return err
 	}
 	store, err := dirblob.Open(e.places.blobs.path, dirblob.Options{ReserveBytes: opt.reserve, Log: e.log})
 	if err == nil {

@@ -39,8 +39,8 @@ func (in *Intake) AdoptOrphans(ctx context.Context, shelf Shelf, history History
 		if !OwnEvent(info.Meta) || !info.Created.Before(until) {
 			return nil
 		}
-		if len(l.unknown) == 0 || info.Created.Before(l.oldest) {
-			l.oldest = info.Created
+		if born := madeAt(info); len(l.unknown) == 0 || born.Before(l.oldest) {
+			l.oldest = born
 		}
 		if l.unknown[info.Key] = true; len(l.unknown) < adoptBatch {
 			return nil
@@ -60,6 +60,17 @@ func (in *Intake) AdoptOrphans(ctx context.Context, shelf Shelf, history History
 		return l.adopted, fmt.Errorf("%d blobs without an event could not be adopted, the first: %w", l.failed, l.first)
 	}
 	return l.adopted, nil
+}
+
+// madeAt is when an object's blob was made, by the clock that is behind: a shared store stamps blobs by its
+// own, events and the time of receipt are of the node. Otherwise the event of a node that is behind its
+// store would not be found, and its blobs be adopted again in every round.
+func madeAt(info blob.Info) time.Time {
+	at, err := time.Parse(time.RFC3339Nano, info.Meta[metaReceivedAt])
+	if err != nil || info.Created.Before(at) {
+		return info.Created
+	}
+	return at
 }
 
 // lookout is one look for orphans.

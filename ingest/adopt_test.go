@@ -2,12 +2,14 @@ package ingest
 
 import (
 	"bytes"
+	"context"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tributary-dicom/tributary/pipeline/event"
+	"github.com/tributary-dicom/tributary/storage/blob"
 )
 
 // orphans keeps objects without events, as a crash between blob and event leaves them.
@@ -84,4 +86,43 @@ func TestYoungBlobsAreNoOrphans(t *testing.T) {
 	if n, err := in.AdoptOrphans(t.Context(), w, w, time.Time{}, time.Unix(0, 0)); n != 0 || err != nil || len(w.events) != 0 {
 		t.Fatalf("adopted %d, %v, %d events", n, err, len(w.events))
 	}
+}
+
+// TestClockBehindTheStore has a node whose clock is an hour behind the one that stamps its blobs.
+func TestClockBehindTheStore(t *testing.T) {
+	w := newWorld()
+	now := time.Now()
+	in := New(Config{Now: func() time.Time { return now.Add(-time.Hour) }}, w, w, w)
+	if _, err := in.Admit(t.Context(), Arrival{Body: bytes.NewReader(file("1.2.3.4.5", "A"))}); err != nil {
+		t.Fatal(err)
+	}
+	n, err := in.AdoptOrphans(t.Context(), stamped{w, now}, since{w}, time.Time{}, now.Add(time.Hour))
+	if n != 0 || err != nil || len(w.events) != 1 {
+		t.Fatalf("adopted %d, %v, %d events; want none, the blob has its event", n, err, len(w.events))
+	}
+}
+
+// stamped is a store that stamps its blobs by another clock.
+type stamped struct {
+	*world
+	created time.Time
+}
+
+func (s stamped) List(ctx context.Context, from time.Time, fn func(blob.Info) error) error {
+	return s.world.List(ctx, from, func(info blob.Info) error {
+		info.Created = s.created
+		return fn(info)
+	})
+}
+
+// since is a history that leaves out what is older, as logs do.
+type since struct{ *world }
+
+func (s since) Since(ctx context.Context, t time.Time, fn func(event.Envelope) error) error {
+	return s.world.Since(ctx, t, func(e event.Envelope) error {
+		if e.Time.Before(t) {
+			return nil
+		}
+		return fn(e)
+	})
 }

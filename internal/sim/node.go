@@ -109,7 +109,7 @@ func (n *Node) pause(d time.Duration) error {
 // adopt looks for orphans once.
 func (n *Node) adopt() error {
 	found, err := n.intake.AdoptOrphans(n.ctx, shelf{n.blobs, n}, n.log, time.Time{}, allTime)
-	n.w.result.Adopted += found
+	n.w.adopted.Add(int64(found))
 	return err
 }
 
@@ -132,7 +132,7 @@ func (w *World) openBlobs(n *Node) (blob.Store, error) {
 func (w *World) caughtUp(ctx context.Context) (bool, error) {
 	for n := range w.bus.parts {
 		applied, err := w.db.db.Applied(ctx, event.TopicInstances, int32(n))
-		if err != nil || applied < w.bus.head(n).Offset {
+		if err != nil || max(applied, 0) < w.bus.head(n).Offset {
 			return false, err
 		}
 	}

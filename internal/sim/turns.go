@@ -53,7 +53,7 @@ func (t *turns) next() bool {
 		t.mu.Unlock()
 		return false
 	}
-	slices.SortStableFunc(t.parked, func(a, b *turn) int { return cmp.Or(cmp.Compare(a.who, b.who), cmp.Compare(a.what, b.what)) })
+	t.sort()
 	i := t.rng.IntN(len(t.parked))
 	chosen := t.parked[i]
 	t.parked = slices.Delete(t.parked, i, i+1)
@@ -64,16 +64,27 @@ func (t *turns) next() bool {
 	return true
 }
 
-// release lets all goroutines of a dead node run to their ends.
+// release lets all goroutines of a dead node run to their ends, one after another.
 func (t *turns) release(of *Node) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.parked = slices.DeleteFunc(t.parked, func(w *turn) bool {
-		if w.of == of {
-			close(w.run)
+	for {
+		t.mu.Lock()
+		t.sort()
+		i := slices.IndexFunc(t.parked, func(w *turn) bool { return w.of == of })
+		if i < 0 {
+			t.mu.Unlock()
+			return
 		}
-		return w.of == of
-	})
+		chosen := t.parked[i]
+		t.parked = slices.Delete(t.parked, i, i+1)
+		t.mu.Unlock()
+		close(chosen.run)
+		synctest.Wait()
+	}
+}
+
+// sort makes the order of those who wait independent of who came first: Go's scheduler has a say in that.
+func (t *turns) sort() {
+	slices.SortStableFunc(t.parked, func(a, b *turn) int { return cmp.Or(cmp.Compare(a.who, b.who), cmp.Compare(a.what, b.what)) })
 }
 
 // chance draws a fault with a probability of permille / 1000.

@@ -133,7 +133,7 @@ func (v *verifier) blobs() error {
 			told[key] = true
 		}
 	}
-	return v.Blobs.List(v.ctx, time.Time{}, func(info blob.Info) error {
+	err := v.Blobs.List(v.ctx, time.Time{}, func(info blob.Info) error {
 		s := v.read(info.Key)
 		switch {
 		case s.err != nil:
@@ -146,6 +146,11 @@ func (v *verifier) blobs() error {
 		}
 		return nil
 	})
+	if errors.Is(err, blob.ErrCorrupt) {
+		v.violate("I6", "the store lists what it cannot read: %v", err)
+		return nil
+	}
+	return err
 }
 
 // acknowledged looks for every object that a sender relies on.

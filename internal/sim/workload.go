@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/tributary-dicom/tributary/parsers/part10"
 )
@@ -19,7 +20,10 @@ type parcel struct {
 	file string // hex SHA-256 of body
 	kind kind
 
-	tries int
+	// Of its journey.
+	tries         int
+	notBefore     time.Time
+	landed, again bool // the node is done with it; it must be sent again
 }
 
 type kind int

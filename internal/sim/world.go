@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/tributary-dicom/tributary/ingest"
@@ -45,7 +47,7 @@ func (l Lie) String() string {
 
 // Options of a world.
 type Options struct {
-	Ground  *Ground
+	Ground  *Ground `json:"-"`
 	Seed    uint64
 	Engine  Engine
 	Nodes   int // of S3; default 1
@@ -55,13 +57,15 @@ type Options struct {
 	Lie     Lie
 	Mode    simfs.Mode // what a power cut does to what was not synced
 
-	Faults     bool  // engines fail at random
-	Crashes    int   // at random places
-	CrashAt    int   // at I/O call n of the disk (Dir); 0 for none
-	CrashTurn  int   // at turn n; 0 for none
-	FailAt     int   // I/O call n of the disk fails with FailWith, once (Dir); 0 for none
-	FailWith   error // an error of the system
-	EngineLoss bool  // the log loses acknowledged records, the data base its newest transactions (S3)
+	Faults     bool // engines fail at random
+	Crashes    int  // at random places
+	CrashAt    int  // at I/O call n of the disk (Dir); 0 for none
+	CrashTurn  int  // at turn n; 0 for none
+	FailAt     int  // I/O call n of the disk fails with FailWith, once (Dir); 0 for none
+	FailWith   syscall.Errno
+	EngineLoss bool // the log loses acknowledged records, the data base its newest transactions (S3)
+	Once       bool // devices do not send again what failed
+	Replay     bool // the index is made again from the log, and compared (I4)
 }
 
 // Result of a world.
@@ -76,6 +80,7 @@ type Result struct {
 	Turns      int
 	Reached    bool // CrashAt, CrashTurn or FailAt came to pass
 	Notes      []string
+	Codes      map[reject.Code]int // what devices heard when a try failed
 }
 
 // World is a run of one seed.
@@ -93,16 +98,18 @@ type World struct {
 	pending lateCommits
 	durable map[string]bool // keys of blobs that a commit or a list has shown
 
-	queue  []*parcel
-	sent   map[string]bool // SHA-256 of all files that devices send
-	acked  []Kept
-	flying int
-	result Result
+	queue   []*parcel       // to be sent, or sent again
+	flying  []*parcel       // given to a node
+	sent    map[string]bool // SHA-256 of all files that devices send
+	acked   []Kept
+	adopted atomic.Int64
+	result  Result
 }
 
 const (
-	maxTries  = 12
-	maxTurns  = 200_000 // far more than a world needs; a world that reaches it hangs
+	maxTries  = 12      // of one object, in a world with faults
+	maxRounds = 50_000 // of live, far more than a world needs; a world that reaches it hangs
+	maxSettle = 5_000  // of settle: a hundred seconds at idleSleep, behind the longest pause of a stage
 	idleSleep = 20 * time.Millisecond
 )
 
@@ -116,6 +123,7 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 		opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, uint64(opt.Engine))), faulty: opt.Faults, disk: simfs.New(opt.Seed),
 		nodes: make([]*Node, opt.Nodes), pending: lateCommits{}, durable: map[string]bool{}, sent: map[string]bool{},
 	}
+	w.result.Codes = map[reject.Code]int{}
 	w.turns.rng = rand.New(rand.NewPCG(opt.Seed, 7))
 	w.s3 = &SimS3{w: w, objects: map[string]object{}}
 	w.bus = newBus(w, [...]int{1, 3}[opt.Engine])
@@ -134,7 +142,7 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 			n.kill()
 		}
 	}
-	w.result.Turns, w.result.IOCalls = w.turns.calls, w.disk.Calls()
+	w.result.Turns, w.result.IOCalls, w.result.Adopted = w.turns.calls, w.disk.Calls(), int(w.adopted.Load())
 	return w.result, errors.Join(err, w.db.done())
 }
 
@@ -182,11 +190,13 @@ func (w *World) live(ctx context.Context) error {
 	}
 	crashAt := w.plan()
 	half := len(w.queue) / 2
-	for total := len(w.queue); len(w.queue) > 0 || w.flying > 0; {
-		if w.turns.calls > maxTurns {
-			w.violate("liveness", "%d objects are not done after %d turns", len(w.queue)+w.flying, w.turns.calls)
+	total := len(w.queue)
+	for round := 0; len(w.queue)+len(w.flying) > 0; round++ {
+		if round > maxRounds {
+			w.violate("liveness", "%d objects are not done after %d turns", len(w.queue)+len(w.flying), w.turns.calls)
 			return nil
 		}
+		w.land()
 		w.launch()
 		if !w.turns.next() {
 			time.Sleep(idleSleep)
@@ -215,14 +225,38 @@ func (w *World) live(ctx context.Context) error {
 	if settled, err := w.settle(ctx); !settled || err != nil {
 		return err
 	}
+	if settled, err := w.lookAgain(ctx); !settled || err != nil {
+		return err
+	}
 	return w.verify(ctx)
+}
+
+// lookAgain looks for orphans in a world at rest: there are none, and none is found.
+func (w *World) lookAgain(ctx context.Context) (bool, error) {
+	n, before, done := w.nodes[0], w.adopted.Load(), false
+	if w.opt.Lie == NoAdoption {
+		return true, nil
+	}
+	n.wg.Go(func() {
+		if err := n.adopt(); err != nil {
+			w.violate("orphan", "a look for orphans at rest: %v", err)
+		}
+		done = true
+	})
+	for !done {
+		w.turns.next()
+	}
+	if again := w.adopted.Load() - before; again > 0 {
+		w.violate("orphan", "%d blobs were adopted although they have an event", again)
+	}
+	return w.settle(ctx)
 }
 
 // plan draws the turns of crashes.
 func (w *World) plan() []int {
 	var at []int
 	for range w.opt.Crashes {
-		at = append(at, 1+w.rng.IntN(10*w.opt.Objects))
+		at = append(at, 1+w.rng.IntN(5*w.opt.Objects))
 	}
 	if w.opt.CrashTurn > 0 {
 		at = append(at, w.opt.CrashTurn)
@@ -244,36 +278,57 @@ func (w *World) jump() {
 	}
 }
 
-// launch gives parcels to nodes that take them.
-func (w *World) launch() {
-	for w.flying < w.opt.Senders && len(w.queue) > 0 {
-		var up []*Node
-		for _, n := range w.nodes {
-			if n.ready.Load() && !n.dead.Load() {
-				up = append(up, n)
+// land takes back what nodes are done with. What failed is sent again a second later.
+func (w *World) land() {
+	w.flying = slices.DeleteFunc(w.flying, func(p *parcel) bool {
+		if !p.landed {
+			return false
+		}
+		if p.again {
+			p.tries++
+			p.notBefore = time.Now().Add(time.Second)
+			if !w.opt.Once && (p.tries < maxTries || !w.opt.Faults) {
+				w.queue = append(w.queue, p)
 			}
 		}
-		if len(up) == 0 {
+		return true
+	})
+}
+
+// launch gives parcels to nodes that take them.
+func (w *World) launch() {
+	var up []*Node
+	for _, n := range w.nodes {
+		if n.ready.Load() && !n.dead.Load() {
+			up = append(up, n)
+		}
+	}
+	for len(up) > 0 && len(w.flying) < w.opt.Senders {
+		i := slices.IndexFunc(w.queue, func(p *parcel) bool { return !p.notBefore.After(time.Now()) })
+		if i < 0 {
 			return
 		}
-		n := up[w.rng.IntN(len(up))]
-		p := w.queue[0]
-		w.queue = w.queue[1:]
-		w.flying++
-		n.wg.Go(func() { w.send(n, p) })
+		n, p := up[w.rng.IntN(len(up))], w.queue[i]
+		w.queue = slices.Delete(w.queue, i, i+1)
+		w.flying = append(w.flying, p)
+		p.landed, p.again = false, false
+		n.wg.Go(func() {
+			p.again = w.send(n, p)
+			p.landed = true
+		})
 	}
 }
 
-// send is a device with one object. It sends again what failed, later.
-func (w *World) send(n *Node, p *parcel) {
-	defer func() { w.flying-- }()
+// send is a device with one object. It reports whether to send again.
+func (w *World) send(n *Node, p *parcel) (again bool) {
 	if w.turns.await(n, "send "+p.file) != nil {
-		w.queue = append(w.queue, p)
-		return
+		return true
 	}
 	rec, err := n.intake.Admit(n.ctx, ingest.Arrival{Body: bytes.NewReader(p.body), Origin: event.Origin{Door: "sim", Device: n.name}})
+	code := reject.CodeOf(err)
 	switch {
 	case n.dead.Load() || w.opt.Engine == Dir && w.disk.Crashed(): // nobody is there to answer
+		return true
 	case err == nil:
 		w.result.Acked++
 		w.acked = append(w.acked, Kept{
@@ -283,18 +338,16 @@ func (w *World) send(n *Node, p *parcel) {
 		if (rec.Status == ingest.Quarantined) != (p.kind == cut) {
 			w.violate("answer", "a device heard %q for an object of kind %d", rec.Status, p.kind)
 		}
-		return
-	case p.kind == junk && reject.CodeOf(err) == reject.UnsupportedFormat:
+		return false
+	case p.kind == junk && code == reject.UnsupportedFormat:
 		w.result.Refused++
-		return
-	case reject.CodeOf(err) != reject.OutOfResources && reject.CodeOf(err) != reject.Internal && reject.CodeOf(err) != reject.Aborted:
-		w.violate("answer", "a device heard %s for an engine's fault: %v", reject.CodeOf(err), err)
+		return false
+	case code != reject.OutOfResources && code != reject.Internal && code != reject.Aborted:
+		w.violate("answer", "a device heard %s for an engine's fault: %v", code, err)
 	}
 	w.result.Failed++
-	if p.tries++; p.tries < maxTries || !w.opt.Faults {
-		_ = n.pause(time.Second)
-		w.queue = append(w.queue, p)
-	}
+	w.result.Codes[code]++
+	return true
 }
 
 // mischief is what happens to engines and nodes between two turns.
@@ -402,7 +455,7 @@ func (w *World) remake(ctx context.Context) error {
 
 // settle waits until nodes are up and the index has everything.
 func (w *World) settle(ctx context.Context) (bool, error) {
-	for range maxTurns {
+	for range maxSettle {
 		done, err := w.caughtUp(ctx)
 		if err != nil {
 			return false, err
@@ -427,10 +480,11 @@ func (w *World) settle(ctx context.Context) (bool, error) {
 }
 
 func (w *World) verify(ctx context.Context) error {
-	found, err := Verify(ctx, Evidence{
-		Acked: w.acked, Sent: w.sent, Blobs: w.nodes[0].blobs, Index: w.db.db, Log: w.bus.Events(), Rand: w.rng,
-		Empty: func() (*index.DB, func() error, error) { return w.opt.Ground.index(ctx) },
-	})
+	e := Evidence{Acked: w.acked, Sent: w.sent, Blobs: w.nodes[0].blobs, Index: w.db.db, Log: w.bus.Events(), Rand: w.rng}
+	if w.opt.Replay {
+		e.Empty = func() (*index.DB, func() error, error) { return w.opt.Ground.index(ctx) }
+	}
+	found, err := Verify(ctx, e)
 	w.result.Violations = append(w.result.Violations, found...)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -45,7 +46,9 @@ func (t *topic) prepare(ctx context.Context, db *sql.DB) (err error) {
 	if t.backward, err = db.PrepareContext(ctx, columns+table+" WHERE seq < $1 ORDER BY seq DESC LIMIT $2"); err != nil {
 		return err
 	}
-	t.last, err = db.PrepareContext(ctx, "SELECT coalesce(max(seq), 0) FROM "+table)
+	// What Trim removed counts, so that no offset is given twice.
+	t.last, err = db.PrepareContext(ctx, "SELECT max(coalesce((SELECT max(seq) FROM "+table+"), 0), "+
+		"coalesce((SELECT seq FROM offsets WHERE grp = '"+trimGroup+"' AND topic = "+strconv.FormatInt(t.id, 10)+"), 0))")
 	return err
 }
 

@@ -73,12 +73,24 @@ func (p *progress) finish() {
 func (p *progress) draw() {
 	const width = 24
 	done := p.bytes.Load()
-	share := 1.0
-	if p.totalBytes > 0 {
-		share = min(float64(done)/float64(p.totalBytes), 1) // resent bytes count twice
-	}
+	var share float64
 	took := time.Since(p.begin)
-	line := fmt.Sprintf("%s %d/%d  %s/s", p.what, p.items.Load(), p.totalItems, byteCount(int64(float64(done)/took.Seconds())))
+	rate := byteCount(int64(float64(done)/took.Seconds())) + "/s"
+	switch {
+	case p.totalBytes > 0:
+		share = min(float64(done)/float64(p.totalBytes), 1) // resent bytes count twice
+	case p.totalItems > 0: // of work that has no bytes
+		share = min(float64(p.items.Load())/float64(p.totalItems), 1)
+		rate = fmt.Sprintf("%.0f/s", float64(p.items.Load())/took.Seconds())
+	default: // nobody knows how much there is
+		begin, end := "", "\n"
+		if p.terminal {
+			begin, end = "\r", "\x1b[K"
+		}
+		fmt.Fprint(p.out, begin, p.what, " ", p.items.Load(), end)
+		return
+	}
+	line := fmt.Sprintf("%s %d/%d  %s", p.what, p.items.Load(), p.totalItems, rate)
 	if share > 0 && share < 1 {
 		line += "  " + (time.Duration(float64(took)/share) - took).Round(time.Second).String() + " left"
 	}

@@ -193,12 +193,17 @@ func (a *audit) rows(ctx context.Context) error {
 		return a.file.insert(ctx, `INSERT INTO found (kind, tenant, object, event, sop, dsha, syntax, key, sha, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			r.Kind, r.Tenant, r.ObjectID, r.EventID, r.SOPInstanceUID, r.DatasetSHA256, r.TransferSyntaxUID, r.BlobKey, r.SHA256, r.Bytes)
 	})
+	var n int64
+	if err == nil {
+		n, err = a.Index.Miscounted(ctx)
+	}
+	if errors.Is(err, index.ErrDamaged) {
+		a.Index = nil
+		a.report.add(Finding{Code: IndexMissing, Detail: err.Error()})
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("read the index: %w", err)
-	}
-	n, err := a.Index.Miscounted(ctx)
-	if err != nil {
-		return err
 	}
 	if n > 0 {
 		a.report.add(Finding{Code: IndexMiscounted, Detail: strconv.FormatInt(n, 10) + " series or studies"})
@@ -289,12 +294,10 @@ func (a *audit) events(ctx context.Context) error {
 
 func (a *audit) event(ctx context.Context, r eventlog.Record) error {
 	a.report.Events++
-	kind, known := types[r.Event.Type]
-	body, fault := event.DecodeRecord(r.Event)
-	if !known || fault != nil {
-		// What the fault says may quote a body.
-		a.report.add(Finding{Code: EventUnreadable, EventID: r.Event.ID, Record: place(r.Partition, r.Offset)})
-		return nil
+	kind := types[r.Event.Type]
+	body, err := event.DecodeRecord(r.Event)
+	if err != nil {
+		body = nil // what err says may quote a body
 	}
 	const insert = `INSERT INTO events (n, id, type, part, off, object, tenant, key, bytes, sha, dsha, dsoff, sop, syntax)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
@@ -319,6 +322,7 @@ func (a *audit) event(ctx context.Context, r eventlog.Record) error {
 		}
 		return a.file.insert(ctx, insert, n, r.Event.ID, kind, r.Partition, r.Offset, body.ObjectID, body.Tenant, body.BlobKey, 0, "", "", 0, "", "")
 	}
+	a.report.add(Finding{Code: EventUnreadable, EventID: r.Event.ID, Record: place(r.Partition, r.Offset)})
 	return nil
 }
 
@@ -333,6 +337,7 @@ func (a *audit) arrange(ctx context.Context) error {
 		"CREATE INDEX events_key ON events (key)",
 		"CREATE INDEX events_object ON events (object, type)",
 		"CREATE INDEX blobs_key ON blobs (key)",
+		"CREATE INDEX blobs_decision ON blobs (object) WHERE kind = 'decision'",
 		"CREATE INDEX attached_key ON attached (key)",
 		"CREATE INDEX attached_event ON attached (event)",
 		"CREATE INDEX found_event ON found (event)",

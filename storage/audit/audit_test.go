@@ -260,6 +260,7 @@ func furnish(w *world) (plain []ingest.Receipt, kept ingest.Receipt) {
 	if kept.Status != ingest.Quarantined || gone.Status != ingest.Quarantined {
 		w.t.Fatalf("%+v, %+v, want both in quarantine", kept, gone)
 	}
+	w.catchUp()
 	q, err := w.index.QuarantineEntry(ctx, ingest.DefaultTenant, gone.ID)
 	if err != nil {
 		w.t.Fatal(err)

@@ -102,6 +102,10 @@ func (a *audit) past(ctx context.Context, t told) (bool, error) {
 	}
 	n, err := a.file.count(ctx, `SELECT COUNT(*) FROM events WHERE object = ? AND
 		(type IN (1, 2, 3) AND id > ? OR type = 4 AND ? = 3)`, t.object, t.id, t.kind)
+	if err == nil && n == 0 && t.kind == quarantinedObject {
+		// The event of the decision may be what is lost. About entries of the quarantine there are no others.
+		n, err = a.file.count(ctx, "SELECT COUNT(*) FROM blobs WHERE kind = 'decision' AND object = ?", t.object)
+	}
 	return n > 0, err
 }
 
@@ -259,6 +263,9 @@ func scanShown(rows *sql.Rows, n *int64, s *shown) error {
 }
 
 func (a *audit) eachRow(ctx context.Context, code Code, query string) error {
+	if a.Index == nil {
+		return nil // what was read before the damage tells nothing
+	}
 	return each(ctx, a.file, query, scanShown, func(s shown) error {
 		detail := s.kind
 		if s.why != "" {

@@ -3,7 +3,6 @@ package index
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 )
 
 // Kinds of RowOf.
@@ -93,7 +92,7 @@ func (db *DB) eachPage(ctx context.Context, text string, after func() []any, vis
 	for {
 		rows, err := db.engine.query(ctx, text, append(after(), int64(auditPage))...)
 		if err != nil {
-			return db.failed(ctx, "read rows", err)
+			return db.failed(ctx, "read rows", damage(err))
 		}
 		n := 0
 		for rows.Next() && err == nil {
@@ -102,7 +101,7 @@ func (db *DB) eachPage(ctx context.Context, text string, after func() []any, vis
 		}
 		if err == nil {
 			if err = rows.Err(); err != nil {
-				err = db.failed(ctx, "read rows", err)
+				err = db.failed(ctx, "read rows", damage(err))
 			}
 		}
 		rows.Close() //nolint:errcheck // read to its end, or the first error counts
@@ -119,14 +118,17 @@ func (db *DB) Miscounted(ctx context.Context) (int64, error) {
 			WHERE s.id IS NULL OR e.instances <> (SELECT COUNT(*) FROM instances i WHERE i.series_id = e.id)) +
 		(SELECT COUNT(*) FROM studies s WHERE NOT EXISTS (SELECT 1 FROM series e WHERE e.study_id = s.id))`)
 	if err != nil {
-		return 0, db.failed(ctx, "compare counts", err)
+		return 0, db.failed(ctx, "compare counts", damage(err))
 	}
 	defer rows.Close()
 	var n int64
 	if rows.Next() {
 		if err := rows.Scan(&n); err != nil {
-			return 0, fmt.Errorf("compare counts: %w", err)
+			return 0, db.failed(ctx, "compare counts", damage(err))
 		}
 	}
-	return n, rows.Err()
+	if err := rows.Err(); err != nil {
+		return 0, db.failed(ctx, "compare counts", damage(err))
+	}
+	return n, nil
 }

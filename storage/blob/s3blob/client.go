@@ -66,6 +66,7 @@ func newClient(ctx context.Context, cfg Config, opt Options) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("endpoint: %w", err)
 	}
+	core.SetS3EnableDualstack(false) // private links to AWS may know the plain names only
 	name, version, _ := strings.Cut(opt.UserAgent, "/")
 	if version == "" {
 		version = "0"
@@ -130,6 +131,9 @@ func findCredentials(ctx context.Context, cfg Config) (*credentials.Credentials,
 		return nil, err
 	}
 	value, err := creds.GetWithContext(&credentials.CredContext{Client: web})
+	if err != nil && cfg.Profile != "" {
+		return nil, fmt.Errorf("credentials of profile %s: %w", cfg.Profile, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}

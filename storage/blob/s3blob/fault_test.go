@@ -93,7 +93,9 @@ func isSmallPut(req *http.Request) bool {
 }
 func isPartPut(req *http.Request) bool { return req.URL.Query().Has("partNumber") }
 
-func isBegin(req *http.Request) bool { return req.URL.Query().Has("uploads") }
+func isBegin(req *http.Request) bool {
+	return req.Method == http.MethodPost && req.URL.Query().Has("uploads")
+}
 
 func isComplete(req *http.Request) bool {
 	return req.Method == http.MethodPost && req.URL.Query().Has("uploadId")
@@ -110,7 +112,9 @@ func first(n int, which func(*http.Request) bool, fault func(*http.Request, http
 }
 
 func refuse(status int, code string) func(*http.Request, http.RoundTripper) (*http.Response, error) {
-	return func(req *http.Request, _ http.RoundTripper) (*http.Response, error) { return answer(req, status, code), nil }
+	return func(req *http.Request, _ http.RoundTripper) (*http.Response, error) {
+		return answer(req, status, code), nil
+	}
 }
 
 // reset breaks the line when part of a body has been read.
@@ -180,6 +184,7 @@ func TestFaults(t *testing.T) {
 		"a byte changes on the way back":       first(1, func(r *http.Request) bool { return r.Method == http.MethodGet }, flipByte),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they mostly wait
 			for _, n := range []int{small, large} {
 				w := &wire{}
 				s := open(t, server.URL("tributary", fmt.Sprintf("%s/%d", strings.ReplaceAll(t.Name(), ",", ""), n)), s3blob.Options{Wrap: w.wrap})
@@ -406,14 +411,14 @@ func TestSlowStream(t *testing.T) {
 	server := testengine.StartS3(t)
 	server.Setenv(t)
 	w := &wire{}
-	s := open(t, server.URL("tributary", "slow"), s3blob.Options{Wrap: w.wrap, Timeout: 400 * time.Millisecond, Attempts: 1})
+	s := open(t, server.URL("tributary", "slow"), s3blob.Options{Wrap: w.wrap, Timeout: 250 * time.Millisecond, Attempts: 1})
 	w.set(func(req *http.Request, next http.RoundTripper) (*http.Response, error) {
 		if req.Body != nil {
 			req.Body = io.NopCloser(slowly{req.Body})
 		}
 		return withBody(req, next, func(body io.Reader) io.Reader { return slowly{body} })
 	})
-	data := blobtest.Bytes(240_000, 1) // 12 × 100 ms each way
+	data := blobtest.Bytes(240_000, 1) // 12 × 25 ms each way at least
 	info, err := blobtest.Put(s, data, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -424,6 +429,6 @@ func TestSlowStream(t *testing.T) {
 type slowly struct{ r io.Reader }
 
 func (s slowly) Read(p []byte) (int, error) {
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(25 * time.Millisecond)
 	return s.r.Read(p[:min(len(p), 20_000)])
 }

@@ -36,6 +36,9 @@ func TestStore(t *testing.T) {
 	server.Setenv(t)
 	for name, more := range map[string]string{"crc32c": "", "sha256 and the smallest parts": "&checksum=sha256&part-size=5MiB"} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && more != "" {
+				t.Skip("once is enough in short tests")
+			}
 			blobtest.Run(t, func(t *testing.T) blob.Store {
 				return open(t, server.URL("tributary", t.Name())+more, s3blob.Options{})
 			})

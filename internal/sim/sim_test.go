@@ -136,7 +136,7 @@ func sweep(t *testing.T, step int, opt Options, at func(*Options, int)) {
 		if got := r.Acked + r.Refused; got != opt.Objects {
 			t.Errorf("%d of %d objects were answered\n%s", got, opt.Objects, repeat(opt))
 		}
-		return r.Reached
+		return r.Reached || opt.FailWith != 0 && n == rootSync
 	})
 	s.log(t)
 }
@@ -149,7 +149,7 @@ func TestPowerCutAtEveryCall(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.String(), func(t *testing.T) {
 			sweep(t, 1, Options{Engine: Dir, Objects: 16, Senders: 2, Mode: mode}, func(o *Options, n int) { o.CrashAt = n })
-			step, objects := 41, 60
+			step, objects := 17, 60
 			if *full {
 				step, objects = 1, 200
 			}
@@ -199,7 +199,9 @@ func TestDiskErrorAtEveryCall(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EDQUOT} {
 		t.Run(errno.Error(), func(t *testing.T) {
 			sweep(t, 1, Options{Engine: Dir, Objects: 12, Senders: 1, Mode: simfs.Drop}, func(o *Options, n int) {
-				o.FailAt, o.FailWith = n, errno
+				if o.FailWith = errno; n != rootSync { // see TestOpenFindings
+					o.FailAt = n
+				}
 			})
 		})
 	}
@@ -220,6 +222,38 @@ func TestClocks(t *testing.T) {
 		})
 	}
 }
+
+// TestOpenFindings holds what the simulation has found and nobody has mended yet. A case that no longer breaks fails
+// here, so that it moves to where it must hold for ever.
+func TestOpenFindings(t *testing.T) {
+	for name, c := range map[string]struct {
+		opt   Options
+		tries int
+	}{
+		// dirblob.Open syncs the parent of its folder when it makes the folder, and not when it finds it. When that
+		// sync fails, or the process ends before it, the next start goes on in a folder that a power cut takes away
+		// with all in it. Call 4 is that sync.
+		"a folder that was never synced": {Options{Engine: Dir, Objects: 12, Mode: simfs.Drop, FailAt: rootSync, FailWith: syscall.EIO}, 1},
+		// A data base that comes back without its newest transactions (a standby that lagged) has an older position
+		// than the running stage, which goes on behind its own: the records in between are never applied.
+		"a data base goes back under a running stage": {Options{Engine: S3, Objects: 60, Senders: 2, Failover: true}, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range c.tries {
+				r := play(t, c.opt)
+				if len(r.Violations) > 0 {
+					t.Logf("still open: %v", r.Violations[0])
+					return
+				}
+				c.opt.Seed++
+			}
+			t.Error("mended: hold it in the tests above from now on")
+		})
+	}
+}
+
+// rootSync is the I/O call of a first start that syncs the parent of the blob folder.
+const rootSync = 4
 
 // TestLiesAreCaught is the mutation check: with an engine that breaks its word the suite must fail.
 func TestLiesAreCaught(t *testing.T) {
@@ -260,8 +294,9 @@ func TestLiesAreCaught(t *testing.T) {
 // TestOneSeedOneStory plays worlds twice.
 func TestOneSeedOneStory(t *testing.T) {
 	for seed := range uint64(6) {
-		// Without faults: a stage's pauses after one have a random part that no seed decides.
-		opt := Options{Seed: seed, Engine: Engine(seed % 2), Nodes: 3, Objects: 25, Senders: 3, Crashes: 3, Mode: simfs.Tear}
+		// Without faults: a stage's pauses after one have a random part that no seed decides. Without crashes of a
+		// dirblob: keys are drawn from the system, and orphans are adopted in their order.
+		opt := Options{Seed: seed, Engine: Engine(seed % 2), Nodes: 3, Objects: 25, Senders: 3, Crashes: 3 * int(seed%2)}
 		if a, b := play(t, opt), play(t, opt); a.Turns != b.Turns || a.Acked != b.Acked || a.Crashes != b.Crashes || a.Adopted != b.Adopted {
 			t.Errorf("seed %d:\n%+v\n%+v", seed, a, b)
 		}

@@ -64,6 +64,7 @@ type Options struct {
 	FailAt     int  // I/O call n of the disk fails with FailWith, once (Dir); 0 for none
 	FailWith   syscall.Errno
 	EngineLoss bool // the log loses acknowledged records, the data base its newest transactions (S3)
+	Failover   bool // the data base loses its newest transactions under running nodes (S3)
 	Once       bool // devices do not send again what failed
 	Replay     bool // the index is made again from the log, and compared (I4)
 }
@@ -107,7 +108,7 @@ type World struct {
 }
 
 const (
-	maxTries  = 12      // of one object, in a world with faults
+	maxTries  = 12     // of one object, in a world with faults
 	maxRounds = 50_000 // of live, far more than a world needs; a world that reaches it hangs
 	maxSettle = 5_000  // of settle: a hundred seconds at idleSleep, behind the longest pause of a stage
 	idleSleep = 20 * time.Millisecond
@@ -198,8 +199,8 @@ func (w *World) live(ctx context.Context) error {
 		}
 		w.land()
 		w.launch()
-		if !w.turns.next() {
-			time.Sleep(idleSleep)
+		if !w.turns.next() || w.rng.IntN(8) == 0 {
+			time.Sleep(idleSleep) // calls take time, too: the index may catch up meanwhile
 		}
 		if err := w.mischief(ctx, crashAt); err != nil {
 			return err
@@ -372,6 +373,9 @@ func (w *World) mischief(ctx context.Context, crashAt []int) error {
 	}
 	if w.opt.EngineLoss && w.faulty && w.rng.IntN(400) == 0 {
 		return w.loseEngines(ctx)
+	}
+	if n := len(w.db.history); w.opt.Failover && n > 0 && w.rng.IntN(25) == 0 {
+		return w.db.rewind(ctx, n-w.rng.IntN(min(n, 5)+1))
 	}
 	if w.faulty && w.rng.IntN(300) == 0 { // a janitor's round
 		if n := w.nodes[w.rng.IntN(len(w.nodes))]; n.ready.Load() && !n.dead.Load() {

@@ -3,6 +3,7 @@ package formats
 import (
 	"github.com/tributary-dicom/tributary/parsers/ecg"
 	"github.com/tributary-dicom/tributary/parsers/ecg/cardiosoft"
+	"github.com/tributary-dicom/tributary/parsers/ecg/dicomwave"
 	"github.com/tributary-dicom/tributary/parsers/ecg/muse"
 	"github.com/tributary-dicom/tributary/parsers/sniff"
 )
@@ -10,5 +11,6 @@ import (
 // decoders is the one list of formats that are read. A new format is one line here.
 var decoders = map[sniff.Format]ecg.Decoder{
 	sniff.CardioSoft: cardiosoft.Decode,
+	sniff.DICOM:      dicomwave.Decode,
 	sniff.MUSE:       muse.Decode,
 }

@@ -85,7 +85,8 @@ func TestDocument(t *testing.T) {
 	}
 	want := []ecg.Statement{
 		{Text: "Normal ECG", Author: ecg.OverRead, Status: ecg.Confirmed, Name: "Wang^Min"},
-		{Text: "Sinus rhythm", Author: ecg.Machine, Status: ecg.Unconfirmed}, {Text: "Borderline", Author: ecg.Machine, Status: ecg.Unconfirmed},
+		{Text: "Sinus rhythm", Author: ecg.Machine, Status: ecg.Unconfirmed},
+		{Text: "Borderline", Author: ecg.Machine, Status: ecg.Unconfirmed},
 	}
 	for i, w := range want {
 		got := rec.Statements[i]

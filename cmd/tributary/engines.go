@@ -12,6 +12,7 @@ import (
 
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
+	"github.com/tributary-dicom/tributary/pipeline/eventlog/kafkalog"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog/locallog"
 	"github.com/tributary-dicom/tributary/storage/blob"
 	"github.com/tributary-dicom/tributary/storage/blob/dirblob"
@@ -33,6 +34,8 @@ type engines struct {
 	blobs  blob.Store
 	events eventLog
 	local  *locallog.Log // events, when the log is this node's own; nil when it is shared
+	kafka  *kafkalog.Log // events, when the log is shared
+	spool  *locallog.Log // of kafka
 	index  *index.DB
 	log    *slog.Logger
 }
@@ -51,7 +54,7 @@ func openEngines(ctx context.Context, at places, opt engineOptions) (e *engines,
 			err = errors.Join(err, e.close())
 		}
 	}()
-	for _, dir := range []string{at.state, filepath.Dir(at.log.path), filepath.Dir(at.index.path)} {
+	for _, dir := range []string{at.state, filepath.Dir(at.spool), filepath.Dir(at.log.path), filepath.Dir(at.index.path)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return e, fmt.Errorf("make the data folder: %w", err)
 		}
@@ -86,7 +89,7 @@ func (e *engines) openBlobs(ctx context.Context, opt engineOptions) error {
 
 func (e *engines) openLog(ctx context.Context) error {
 	if e.places.log.shared() {
-		return usagef("this version keeps events in a file: write sqlite:PATH")
+		return e.openKafka(ctx)
 	}
 	log, err := locallog.Open(ctx, e.places.log.path, locallog.Options{Logger: e.log})
 	if err == nil {
@@ -95,9 +98,24 @@ func (e *engines) openLog(ctx context.Context) error {
 	return err
 }
 
+// openKafka opens the shared log, and this node's own one, which takes its place while Kafka is away.
+func (e *engines) openKafka(ctx context.Context) error {
+	spool, err := locallog.Open(ctx, e.places.spool, locallog.Options{Logger: e.log})
+	if err != nil {
+		return fmt.Errorf("open the spool %s: %w", e.places.spool, err)
+	}
+	e.spool = spool
+	log, err := kafkalog.Open(ctx, e.places.log.url, kafkalog.Options{Spool: spool, Logger: e.log})
+	if err == nil {
+		e.kafka, e.events = log, log
+	}
+	return err
+}
+
 func (e *engines) openIndex(ctx context.Context) (err error) {
 	if e.places.index.shared() {
-		return usagef("this version keeps the index in a file: write sqlite:PATH")
+		e.index, err = index.OpenPostgres(ctx, e.places.index.url, index.Options{Attachments: attachments{e.blobs}})
+		return err
 	}
 	return e.openIndexFile(ctx)
 }
@@ -110,6 +128,9 @@ func (e *engines) close() error {
 	}
 	if e.events != nil {
 		errs = append(errs, e.events.Close())
+	}
+	if e.spool != nil {
+		errs = append(errs, e.spool.Close())
 	}
 	if e.blobs != nil {
 		errs = append(errs, e.blobs.Close())

@@ -65,6 +65,10 @@ func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
 		return n, err
 	}
 	n.engines = opened
+	n.metrics.MustRegister(newEngineCollector(func(ctx context.Context) map[string]error { return n.ready(ctx, enginesOf(cfg.Roles)) }))
+	if n.kafka != nil {
+		registerSpool(n.metrics, n.kafka.Stats)
+	}
 	if n.httpListener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.HTTP); err != nil {
 		return n, fmt.Errorf("--http: %w", err)
 	}

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/tributary-dicom/tributary/internal/testengine"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
 	"github.com/tributary-dicom/tributary/storage/index"
 	"github.com/tributary-dicom/tributary/storage/index/indextest"
@@ -48,6 +50,39 @@ func BenchmarkApply(b *testing.B) {
 			b.ReportMetric(float64(used.Microseconds())/float64(count), "cpu-µs/instance")
 			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(count), "µs/instance")
 		})
+	}
+}
+
+// BenchmarkApplyPostgres reports records a second of appliers side by side, each with a partition of its own.
+func BenchmarkApplyPostgres(b *testing.B) {
+	server := testengine.StartPostgres(b, "shared_buffers=256MB", "max_wal_size=2GB")
+	for _, appliers := range []int{1, 2, 4} {
+		for _, shape := range []struct{ studies, instances int }{{400, 20}, {8000, 1}} {
+			b.Run(fmt.Sprintf("appliers=%d/instances=%d", appliers, shape.instances), func(b *testing.B) {
+				parts := make([][]eventlog.Record, appliers)
+				for i, r := range indextest.County(b, shape.studies, shape.instances) {
+					n := i / shape.instances % appliers
+					r.Partition = int32(n)
+					parts[n] = append(parts[n], r)
+				}
+				for b.Loop() {
+					b.StopTimer()
+					db := openPostgres(b, server.Schema(b), index.Options{Writers: appliers})
+					b.StartTimer()
+					var all sync.WaitGroup
+					for _, records := range parts {
+						all.Go(func() { fill(b, db, records, 256) })
+					}
+					all.Wait()
+					b.StopTimer()
+					if err := db.Close(); err != nil {
+						b.Fatal(err)
+					}
+					b.StartTimer()
+				}
+				b.ReportMetric(float64(shape.studies*shape.instances*b.N)/b.Elapsed().Seconds(), "records/s")
+			})
+		}
 	}
 }
 

@@ -108,7 +108,12 @@ func OpenPostgres(ctx context.Context, rawURL string, opt Options) (*DB, error) 
 	e.readers.config.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: grace}
 	}
-	e.writers = newPGPool(life, config, opt.Writers, map[string]string{"statement_timeout": millis(applyTimeout)})
+	e.writers = newPGPool(life, config, opt.Writers, map[string]string{
+		"statement_timeout": millis(applyTimeout),
+		// A writer looks rows up by their keys. A plan made while the tables were small, or before the server
+		// knew anything of them, must not read them whole.
+		"plan_cache_mode": "force_custom_plan", "enable_seqscan": "off",
+	})
 	return newDB(postgresDialect, e, opt), nil
 }
 

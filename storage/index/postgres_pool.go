@@ -12,7 +12,7 @@ import (
 // connection that broke is not lent again, and those that broke while nobody used them are found by their first
 // question, which is then asked of a new one.
 type pgPool struct {
-	life   context.Context //nolint:containedctx // ends with the pool
+	life   context.Context // ends with the pool
 	config *pgx.ConnConfig
 	slots  chan struct{} // has a token for each connection that is lent
 
@@ -106,9 +106,7 @@ func (p *pgPool) query(ctx context.Context, text string, args ...any) (*pgConn, 
 		if err == nil {
 			return c, found, nil
 		}
-		if found != nil {
-			found.Close()
-		}
+		found.Close()
 		broken := c.IsClosed()
 		p.release(c)
 		if again || !reused || !broken || ctx.Err() != nil {
@@ -133,7 +131,7 @@ func (p *pgPool) close() {
 // pgRows gives its connection back when it is closed.
 type pgRows struct {
 	pgx.Rows
-	ctx  context.Context //nolint:containedctx // of the query
+	ctx  context.Context // of the query
 	end  func()
 	once sync.Once
 }

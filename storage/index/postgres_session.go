@@ -23,7 +23,7 @@ import (
 // that session reads of it is what will be there when it commits. What none foresaw (two new instances of one
 // UID in two studies) breaks a unique key, and is tried again.
 type pgSession struct {
-	ctx    context.Context //nolint:containedctx // of the one transaction
+	ctx    context.Context // of the one transaction
 	conn   *pgx.Conn
 	engine *postgresEngine
 	only   bool // holds the exclusive lock

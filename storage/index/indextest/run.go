@@ -24,6 +24,7 @@ type Index interface {
 	QuarantineEntry(ctx context.Context, tenant, id string) (index.Quarantined, error)
 	QuarantinedBytes(ctx context.Context, tenant, sha256 string) (index.Quarantined, error)
 	Conflicts(ctx context.Context, tenant string, limit, offset int) ([]index.Conflict, error)
+	PatientConflicts(ctx context.Context, tenant string, limit, offset int) ([]index.PatientConflict, error)
 	Stats(ctx context.Context) (index.Stats, error)
 	Ready(ctx context.Context) error
 	Dump(ctx context.Context, w io.Writer) error
@@ -52,6 +53,8 @@ func Run(t *testing.T, open func(t *testing.T, blobs index.Attachments) Index) {
 		{"an object whose bytes were replaced", replacedBytes},
 		{"another transfer syntax", otherSyntax},
 		{"quarantine", quarantine},
+		{"several patients in a study", severalPatients},
+		{"text that is too long, or none", longText},
 		{"tenants don't meet", tenants},
 		{"a cancelled context", cancelled},
 		{"any order gives one view", func(t *testing.T, _ Index) { anyOrder(t, open) }},

@@ -87,6 +87,9 @@ func poison(t *testing.T, x Index) {
 		"without instance":  {event.TypeInstanceStored, broken(func(b *event.Instance) { b.IDs.SOPInstanceUID = "" })},
 		"quarantine":        {event.TypeInstanceQuarantined, event.Instance{}},
 		"decision":          {event.TypeConflictResolved, event.Resolution{}},
+		"long UID":          {event.TypeInstanceStored, broken(func(b *event.Instance) { b.IDs.StudyInstanceUID = strings.Repeat("1", 4000) })},
+		"NUL in a UID":      {event.TypeInstanceStored, broken(func(b *event.Instance) { b.IDs.SOPInstanceUID = "1.\x002" })},
+		"long object id":    {event.TypeInstanceQuarantined, broken(func(b *event.Instance) { b.ObjectID = strings.Repeat("0", 4000) })},
 	} {
 		good := tape.Stored(Instance{SOP: "2.2"})
 		r := tape.Event(b.kind, b.body)
@@ -396,6 +399,7 @@ func randomEvents(r *rapid.T, tape *Tape, mark string) []eventlog.Record {
 				"PatientName": fmt.Sprintf("name %d", pick("name", 2)), "StudyDate": fmt.Sprintf("2026010%d", pick("day", 3)),
 				"Modality": []string{"", "US", "CT"}[pick("modality", 2)], "InstanceNumber": fmt.Sprint(pick("number", 3)),
 				"SeriesNumber": fmt.Sprint(pick("number", 3)), "StudyID": fmt.Sprint(pick("id", 2)),
+				"PatientID": []string{"", "1", "1", "2"}[pick("patient", 3)],
 			}
 			if kind == 5 {
 				tape.Conflict(in, "00")

@@ -74,8 +74,11 @@ func xmlFormat(b []byte) Format {
 	case "zqecg":
 		return Zoncare
 	case "ECG":
-		if bytes.Contains(rest, []byte("<CHANNEL")) || bytes.Contains(rest, []byte("UNITS_PER_MV")) {
-			return ELI
+		// The channels may lie beyond the head, behind a page of demographics.
+		for _, mark := range []string{"<CHANNEL", "UNITS_PER_MV", "<TYPICAL_CYCLE", "DEMOGRAPHIC_FIELD", "ACQUISITION_TIME="} {
+			if bytes.Contains(rest, []byte(mark)) {
+				return ELI
+			}
 		}
 		return XML
 	case "html", "HTML":

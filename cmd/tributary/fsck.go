@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/tributary-dicom/tributary/ingest"
+	"github.com/tributary-dicom/tributary/pipeline/event"
+	"github.com/tributary-dicom/tributary/pipeline/eventlog/locallog"
 	"github.com/tributary-dicom/tributary/pipeline/rebuild"
 	"github.com/tributary-dicom/tributary/storage/audit"
 	"github.com/tributary-dicom/tributary/storage/index"
@@ -53,6 +55,9 @@ func (c *fsckCmd) Run(ctx context.Context, std streams) (err error) {
 		engines.Index = o.index
 	}
 	opt := audit.Options{Sample: c.Sample, Full: c.Full, Most: c.List}
+	if opt.Found, err = spooled(ctx, at); err != nil {
+		return err
+	}
 	if at.blobs.shared() || at.log.shared() {
 		opt.Settle = settle
 	}
@@ -62,6 +67,14 @@ func (c *fsckCmd) Run(ctx context.Context, std streams) (err error) {
 	report, err := c.look(ctx, std, o, engines, opt)
 	if report == nil {
 		return err
+	}
+	if bucket, ok := o.blobs.(sweeper); ok && c.Repair {
+		n, err := bucket.Sweep(ctx, c.Keep)
+		did := audit.Action{Code: audit.Leftover, Did: "ended uploads to the bucket that were broken off", Count: int64(n)}
+		if err != nil {
+			did.Error = err.Error()
+		}
+		report.Actions = append(report.Actions, did)
 	}
 	if swept > 0 {
 		report.Actions = append(report.Actions, audit.Action{Code: audit.Leftover, Did: "swept unfinished writes of the blob folder, as each start does", Count: int64(swept)})
@@ -75,6 +88,31 @@ func (c *fsckCmd) Run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	return verdict(report, c.Repair)
+}
+
+// sweeper is a blob store with unfinished uploads that nobody sees; s3blob.Store is one.
+type sweeper interface {
+	Sweep(ctx context.Context, olderThan time.Duration) (int, error)
+}
+
+// spooled finds events that this node keeps for a shared log. A spool that a node has is the node's to drain.
+func spooled(ctx context.Context, at places) ([]audit.Finding, error) {
+	if !at.log.shared() || !exists(at.spool) {
+		return nil, nil
+	}
+	spool, err := locallog.Open(ctx, at.spool, locallog.Options{})
+	if errors.Is(err, locallog.ErrInUse) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open spool %s: %w", at.spool, err)
+	}
+	defer spool.Close()
+	n, _, err := spool.Usage(ctx, event.TopicInstances)
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	return []audit.Finding{{Code: audit.SpoolUndrained, Detail: fmt.Sprintf("%d events in %s", n, at.spool)}}, nil
 }
 
 // look runs the audit with its progress.
@@ -108,13 +146,14 @@ func (c *fsckCmd) look(ctx context.Context, std streams, o *offline, engines aud
 // openIndexAsItIs opens the index without mending it, and says why there is none.
 func (o *offline) openIndexAsItIs(ctx context.Context) (none string, err error) {
 	if o.places.index.shared() {
-		return "", o.openIndex(ctx)
+		o.index, err = index.OpenPostgres(ctx, o.places.index.url, index.Options{})
+		return "", err
 	}
 	path := o.places.index.path
 	if !exists(path) {
 		return "there is none at " + path, nil
 	}
-	o.index, err = index.OpenSQLite(ctx, path, index.Options{Attachments: attachments{o.blobs}})
+	o.index, err = index.OpenSQLite(ctx, path, index.Options{})
 	if errors.Is(err, index.ErrDamaged) {
 		return err.Error(), nil
 	}

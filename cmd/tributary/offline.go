@@ -13,6 +13,7 @@ import (
 	"github.com/tributary-dicom/tributary/ingest"
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
+	"github.com/tributary-dicom/tributary/pipeline/eventlog/kafkalog"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog/locallog"
 	"github.com/tributary-dicom/tributary/pipeline/rebuild"
 	"github.com/tributary-dicom/tributary/storage/audit"
@@ -55,18 +56,20 @@ func openOffline(ctx context.Context, at places, std streams, create bool) (o *o
 			return o, fmt.Errorf("make the data folder: %w", err)
 		}
 	}
-	if err := o.openLog(ctx); err != nil {
-		return o, held(fmt.Errorf("open log %s: %w", at.log, err))
-	}
-	if o.local != nil {
-		o.source = rebuild.Of(o.local)
+	if at.log.shared() {
+		// Without a spool: that is a node's, and may be in use beside us.
+		log, err := kafkalog.Open(ctx, at.log.url, kafkalog.Options{Logger: o.log})
+		if err != nil {
+			return o, fmt.Errorf("open log %s: %w", at.log, err)
+		}
+		o.events, o.source = log, rebuild.OfMany(log)
 		return o, nil
 	}
-	shared, ok := o.events.(rebuild.Log) // tells the ends of its partitions itself
-	if !ok {
-		return o, fmt.Errorf("log %s cannot be read back from its beginning", at.log)
+	log, err := locallog.Open(ctx, at.log.path, locallog.Options{Logger: o.log})
+	if err != nil {
+		return o, held(fmt.Errorf("open log %s: %w", at.log, err))
 	}
-	o.source = shared
+	o.local, o.events, o.source = log, log, rebuild.Of(log)
 	return o, nil
 }
 
@@ -110,14 +113,14 @@ type freshIndex interface {
 }
 
 func (o *offline) freshIndex(ctx context.Context) (freshIndex, error) {
-	return index.FreshSQLite(ctx, o.places.index.path, index.Options{Attachments: attachments{o.blobs}})
+	if o.places.index.shared() {
+		return index.FreshPostgres(ctx, o.places.index.url, index.Options{})
+	}
+	return index.FreshSQLite(ctx, o.places.index.path, index.Options{})
 }
 
 // reindex makes the index anew from the log and puts it in place. After an error the next call goes on.
 func (o *offline) reindex(ctx context.Context, applied func(records int)) (rebuild.Result, error) {
-	if o.places.index.shared() {
-		return rebuild.Result{}, usagef("--index %s: an index on a server is made again by its nodes; docs/runbook.md says how", o.places.index)
-	}
 	if o.index != nil {
 		if err := o.index.Close(); err != nil {
 			return rebuild.Result{}, err
@@ -145,11 +148,14 @@ func (o *offline) reindex(ctx context.Context, applied func(records int)) (rebui
 	return result, fresh.Swap()
 }
 
-// events of the log, at most: offsets may have gaps.
+// records is how many events the log has, at most: offsets may have gaps.
 func (o *offline) records(ctx context.Context) (n int64, err error) {
 	ends, err := o.source.Heads(ctx, event.TopicInstances)
 	for _, p := range ends {
 		n += p.Offset
+		if o.local == nil {
+			n++ // Kafka counts from 0
+		}
 	}
 	return n, err
 }
@@ -173,6 +179,9 @@ func ofBlob(err error) bool {
 
 // refill makes the events of all blobs that have none.
 func (o *offline) refill(ctx context.Context, done func(blobs, bytes int)) (result rebuild.BlobsResult, err error) {
+	if err := os.MkdirAll(o.places.state, 0o700); err != nil {
+		return result, fmt.Errorf("make the state folder: %w", err)
+	}
 	keys, err := audit.NewKeys(ctx, o.places.state)
 	if err != nil {
 		return result, err

@@ -20,6 +20,7 @@ var (
 	errMismatch = errors.New("server answered with another checksum")
 	errTransit  = errors.New("bytes changed on the way")
 	errNoRanges = errors.New("server does not keep to ranges of bytes")
+	errLost     = errors.New("the server lost what it had taken")
 	errSpent    = errors.New("blob writer is spent")
 	errTooOld   = fmt.Errorf("blob was begun more than %v ago", maxUploadAge)
 	errTooLarge = errors.New("blob is larger than the store takes")

@@ -96,7 +96,7 @@ func (c *client) read(ctx context.Context, w *watch, key string, from, to, most 
 	if err != nil {
 		return nil, 0, err
 	}
-	if to >= 0 && first != from || info.Size > most {
+	if to >= 0 && first != from || to < 0 && first+info.Size != object || info.Size > most {
 		return nil, 0, errNoRanges
 	}
 	data = make([]byte, max(info.Size, 0))

@@ -101,8 +101,9 @@ func (s *Store) usable(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Ready returns nil when the store takes blobs, as far as it heard within the last ten seconds. It asks the
-// server otherwise, for as long as ctx allows.
+// Ready returns nil when the store takes blobs, as far as it heard within the last ten seconds. Otherwise it
+// asks the server, for five seconds at most. It reads only: where a bucket keeps versions, writing at every
+// look would fill it.
 func (s *Store) Ready(ctx context.Context) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -112,14 +113,17 @@ func (s *Store) Ready(ctx context.Context) error {
 	}
 	ctx, cancel := s.join(ctx)
 	defer cancel()
-	if err := s.probe(ctx); err != nil {
-		if context.Cause(ctx) == nil {
-			s.health.refuse(err)
-		}
-		return explain(ctx, "blob store", err, true)
+	err := s.once(ctx, min(probeTimeout, s.opt.Timeout), func(ctx context.Context, _ *watch) error {
+		_, err := s.client.core.StatObject(ctx, s.client.bucket, s.client.name(probeName), minio.StatObjectOptions{})
+		return err
+	})
+	if err == nil || judge(err) == missing { // somebody tidied up
+		return nil
 	}
-	s.health.heard(nil)
-	return nil
+	if context.Cause(ctx) == nil {
+		s.health.refuse(err)
+	}
+	return explain(ctx, "blob store", err, true)
 }
 
 // away returns why no blob can be begun, at once.

@@ -224,17 +224,20 @@ func (s *Store) settle(ctx context.Context, op, key string, r *record, err error
 	if v == refused || v == full {
 		s.health.refuse(err)
 	}
-	if v == passing || v == exists || v == noUpload || v == missing {
+	switch {
+	case errors.Is(err, errMismatch):
+		s.discard(key, r.created)
+	case v == passing, v == exists, v == noUpload, v == missing:
 		got, gerr := s.fetchRecord(ctx, key)
-		if gerr == nil && got.same(r) {
+		switch {
+		case gerr == nil && got.same(r):
 			return nil
+		case gerr == nil: // never remove what is not ours
+		case judge(gerr) == missing && v != passing:
+			err = errLost
+		default:
+			s.discard(key, r.created)
 		}
-		if v != passing && gerr != nil && judge(gerr) == missing {
-			return explain(ctx, op, errors.New("the server lost it"), true)
-		}
-		s.discard(key, r.created)
-	} else if errors.Is(err, errMismatch) {
-		s.discard(key, r.created)
 	}
 	return explain(ctx, op, err, true)
 }

@@ -17,10 +17,10 @@ var (
 	errAmbiguous = errors.New("the log did not say whether it took the events")
 )
 
-// SimBus is an event log with every latitude that eventlog.Log leaves: events whose append failed may be there, may be
+// simBus is an event log with every latitude that eventlog.Log leaves: events whose append failed may be there, may be
 // there twice, backed ones are lost with the power until a sync, partitions overtake one another, and consumers are
 // handed records again. It can also break its word: Lose takes acknowledged records, as a cluster that lost a disk.
-type SimBus struct {
+type simBus struct {
 	w *World
 
 	mu     sync.Mutex
@@ -36,15 +36,15 @@ type part struct {
 	synced  int   // records that outlast a power cut
 }
 
-func newBus(w *World, partitions int) *SimBus {
-	b := &SimBus{w: w, groups: map[string]map[int32]int64{}, grown: make(chan struct{})}
+func newBus(w *World, partitions int) *simBus {
+	b := &simBus{w: w, groups: map[string]map[int32]int64{}, grown: make(chan struct{})}
 	for range partitions {
 		b.parts = append(b.parts, part{next: 1})
 	}
 	return b
 }
 
-func (b *SimBus) add(e event.Envelope) eventlog.Position {
+func (b *simBus) add(e event.Envelope) eventlog.Position {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(e.Key))
 	n := int32(h.Sum32() % uint32(len(b.parts)))
@@ -59,7 +59,7 @@ func (b *SimBus) add(e event.Envelope) eventlog.Position {
 	return pos
 }
 
-func (b *SimBus) append(backed bool, events []event.Envelope) ([]eventlog.Position, error) {
+func (b *simBus) append(backed bool, events []event.Envelope) ([]eventlog.Position, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.w.chance(40) {
@@ -86,20 +86,20 @@ func (b *SimBus) append(backed bool, events []event.Envelope) ([]eventlog.Positi
 }
 
 // Sync makes all records outlast a power cut.
-func (b *SimBus) Sync() {
+func (b *simBus) Sync() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.syncLocked()
 }
 
-func (b *SimBus) syncLocked() {
+func (b *simBus) syncLocked() {
 	for i := range b.parts {
 		b.parts[i].synced = len(b.parts[i].records)
 	}
 }
 
 // Head returns the newest position of partition 0, as a log of one partition can tell it.
-func (b *SimBus) head(n int) eventlog.Position {
+func (b *simBus) head(n int) eventlog.Position {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	pos := eventlog.Position{Topic: event.TopicInstances, Partition: int32(n)}
@@ -110,7 +110,7 @@ func (b *SimBus) head(n int) eventlog.Position {
 }
 
 // cut loses all but the first keep records of a partition; their offsets are used again.
-func (b *SimBus) cut(n, keep int) int {
+func (b *simBus) cut(n, keep int) int {
 	p := &b.parts[n]
 	lost := len(p.records) - keep
 	if lost <= 0 {
@@ -123,7 +123,7 @@ func (b *SimBus) cut(n, keep int) int {
 }
 
 // PowerCut loses what was not synced: none, all, or all behind one place.
-func (b *SimBus) PowerCut(how func(unsynced int) (lost int)) int {
+func (b *simBus) PowerCut(how func(unsynced int) (lost int)) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	lost := 0
@@ -137,7 +137,7 @@ func (b *SimBus) PowerCut(how func(unsynced int) (lost int)) int {
 
 // Lose takes the newest acknowledged records of every partition, at most most each; their offsets are used again.
 // Committed positions stay, as those of a topic that was made anew under the same name.
-func (b *SimBus) Lose(most int) int {
+func (b *simBus) Lose(most int) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	lost := 0
@@ -148,7 +148,7 @@ func (b *SimBus) Lose(most int) int {
 }
 
 // Events returns what the log holds, partition by partition.
-func (b *SimBus) Events() []eventlog.Record {
+func (b *simBus) Events() []eventlog.Record {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var all []eventlog.Record
@@ -159,7 +159,7 @@ func (b *SimBus) Events() []eventlog.Record {
 }
 
 // has tells whether the record at a position is this event.
-func (b *SimBus) has(n int32, offset int64, id string) bool {
+func (b *simBus) has(n int32, offset int64, id string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i, found := b.parts[n].at(offset)
@@ -173,7 +173,7 @@ func (p *part) at(offset int64) (int, bool) {
 
 // busOf is the log as one node sees it.
 type busOf struct {
-	bus  *SimBus
+	bus  *simBus
 	node *Node
 }
 
@@ -189,7 +189,7 @@ func (l busOf) append(ctx context.Context, backed bool, events []event.Envelope)
 	if err := l.node.w.turns.await(l.node, "append"); err != nil {
 		return nil, err
 	}
-	if err := ended(ctx); err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	for _, e := range events {
@@ -217,7 +217,7 @@ func (l busOf) Since(ctx context.Context, t time.Time, fn func(event.Envelope) e
 			}
 		}
 	}
-	return ended(ctx)
+	return ctx.Err()
 }
 
 // Subscribe opens a consumer behind what the index has applied: a group's committed position is a hint, which an
@@ -249,7 +249,7 @@ func (c *consumer) Fetch(ctx context.Context, most int) ([]eventlog.Record, erro
 		if err := c.log.node.w.turns.await(c.log.node, "fetch"); err != nil {
 			return nil, err
 		}
-		if err := ended(ctx); err != nil {
+		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		if c.log.node.w.chance(20) {

@@ -59,9 +59,9 @@ func (g *Ground) index(ctx context.Context) (db *index.DB, done func() error, er
 	}, nil
 }
 
-// SimDB is the real index behind a door that can fail, and a history that can be cut: what a data base that does not
+// simDB is the real index behind a door that can fail, and a history that can be cut: what a data base that does not
 // sync its last transactions, or a standby that lags, comes back with.
-type SimDB struct {
+type simDB struct {
 	w       *World
 	db      *index.DB
 	done    func() error
@@ -69,13 +69,13 @@ type SimDB struct {
 	apart   map[int32]int64 // positions outside the transactions: the lie OffsetApart
 }
 
-func (d *SimDB) open(ctx context.Context) (err error) {
+func (d *simDB) open(ctx context.Context) (err error) {
 	d.db, d.done, err = d.w.opt.Ground.index(ctx)
 	return err
 }
 
 // rewind goes back to the first keep transactions. Nobody may use the index meanwhile.
-func (d *SimDB) rewind(ctx context.Context, keep int) error {
+func (d *simDB) rewind(ctx context.Context, keep int) error {
 	if keep == len(d.history) {
 		return nil
 	}
@@ -92,7 +92,7 @@ func (d *SimDB) rewind(ctx context.Context, keep int) error {
 }
 
 // foreign tells whether the index ends with records that the log does not have.
-func (d *SimDB) foreign(ctx context.Context, bus *SimBus) (bool, error) {
+func (d *simDB) foreign(ctx context.Context, bus *simBus) (bool, error) {
 	for n := range bus.parts {
 		offset, id, err := d.db.LastApplied(ctx, event.TopicInstances, int32(n))
 		if err != nil {
@@ -107,7 +107,7 @@ func (d *SimDB) foreign(ctx context.Context, bus *SimBus) (bool, error) {
 
 // dbOf is the index as one node sees it: for its stage, and with the stage as ingest.View.
 type dbOf struct {
-	sim  *SimDB
+	sim  *simDB
 	node *Node
 }
 

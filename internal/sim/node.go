@@ -74,7 +74,7 @@ func (n *Node) start() {
 	n.stage = indexer.New(indexer.Config{Log: n.log, Index: n.db, Source: n.name, Version: "sim", Batch: 32})
 	n.intake = ingest.New(ingest.Config{Node: n.name, Now: n.clock.now}, view, n.log, n.db)
 	n.wg.Go(func() {
-		for ; n.ctx.Err() == nil; n.pause(time.Second) { // a supervisor
+		for ; n.ctx.Err() == nil; _ = n.pause(time.Second) { // a supervisor
 			if err := n.stage.Run(n.ctx); err != nil && !n.dead.Load() {
 				n.w.note("stage of %s: %v", n.name, err)
 			}

@@ -2,7 +2,9 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,18 +22,34 @@ var errTimeout = fmt.Errorf("no answer in time: %w", blob.ErrUnavailable)
 // errServer is a 500 or a 503 SlowDown: nothing was done.
 var errServer = fmt.Errorf("status 503, SlowDown: %w", blob.ErrUnavailable)
 
+// maxMeta bounds the JSON of a blob's meta, bytes, as blob.Meta says.
+const maxMeta = 16 << 10
+
 // listLag is how long an object may be missing from lists.
 const listLag = 2 * time.Second
 
-// SimS3 is a blob store as S3 is one: atomic, strongly consistent by key, with lists that may lag, answers that get
+// simS3 is a blob store as S3 is one: atomic, strongly consistent by key, with lists that may lag, answers that get
 // lost and days on which it says 500. Objects are stamped by its own clock.
-type SimS3 struct {
+type simS3 struct {
 	w     *World
 	clock wallClock
 
 	mu      sync.Mutex
 	objects map[string]object
 	made    int
+	closed  bool
+}
+
+var errClosed = errors.New("blob store is closed")
+
+// usable tells why a call cannot be done: the store is closed, or the caller has gone.
+func (s *simS3) usable(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	return ctx.Err()
 }
 
 type object struct {
@@ -40,18 +58,21 @@ type object struct {
 	since time.Time // when it was made, by no clock that anybody reads
 }
 
-var _ blob.Store = (*SimS3)(nil)
+var _ blob.Store = (*simS3)(nil)
 
 // Create implements blob.Store.
-func (s *SimS3) Create(ctx context.Context) (blob.Writer, error) {
+func (s *simS3) Create(ctx context.Context) (blob.Writer, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
 	if s.w.chance(20) {
 		return nil, errServer
 	}
-	return &s3Writer{s: s}, ended(ctx)
+	return &s3Writer{s: s}, nil
 }
 
 type s3Writer struct {
-	s     *SimS3
+	s     *simS3
 	buf   bytes.Buffer
 	spent bool
 }
@@ -70,6 +91,12 @@ func (w *s3Writer) Commit(ctx context.Context, meta blob.Meta) (blob.Info, error
 		return blob.Info{}, errors.New("writer is spent")
 	}
 	w.spent = true
+	if err := w.s.usable(ctx); err != nil {
+		return blob.Info{}, err
+	}
+	if text, err := json.Marshal(meta); err != nil || len(text) > maxMeta {
+		return blob.Info{}, fmt.Errorf("meta of %d bytes", len(text))
+	}
 	if w.s.w.chance(80) {
 		return blob.Info{}, errServer
 	}
@@ -77,17 +104,17 @@ func (w *s3Writer) Commit(ctx context.Context, meta blob.Meta) (blob.Info, error
 	if w.s.w.chance(50) {
 		return blob.Info{}, errTimeout // after success
 	}
-	return info, ended(ctx)
+	return info, nil
 }
 
-func (s *SimS3) key() string {
+func (s *simS3) key() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.made++
 	return fmt.Sprintf("o/%06d", s.made)
 }
 
-func (s *SimS3) put(key string, data []byte, meta blob.Meta) blob.Info {
+func (s *simS3) put(key string, data []byte, meta blob.Meta) blob.Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := object{bytes.Clone(data), blob.Info{Key: key, Bytes: int64(len(data)), Meta: maps.Clone(meta), Created: s.clock.now()}, time.Now()}
@@ -95,7 +122,7 @@ func (s *SimS3) put(key string, data []byte, meta blob.Meta) blob.Info {
 	return o.info
 }
 
-func (s *SimS3) get(key string) (object, error) {
+func (s *simS3) get(key string) (object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o, ok := s.objects[key]
@@ -106,40 +133,46 @@ func (s *SimS3) get(key string) (object, error) {
 }
 
 // Open implements blob.Store.
-func (s *SimS3) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+func (s *simS3) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
 	if s.w.chance(30) {
 		return nil, errServer
 	}
+	if off < 0 {
+		return nil, fmt.Errorf("offset %d", off)
+	}
 	o, err := s.get(key)
-	if err != nil {
+	if err := cmp.Or(s.usable(ctx), err); err != nil {
 		return nil, err
 	}
 	b := o.data[min(off, int64(len(o.data))):]
 	if n >= 0 {
 		b = b[:min(n, int64(len(b)))]
 	}
-	return io.NopCloser(bytes.NewReader(b)), ended(ctx)
+	return io.NopCloser(bytes.NewReader(b)), nil
 }
 
 // Stat implements blob.Store.
-func (s *SimS3) Stat(ctx context.Context, key string) (blob.Info, error) {
+func (s *simS3) Stat(ctx context.Context, key string) (blob.Info, error) {
 	o, err := s.get(key)
 	if err != nil {
 		return blob.Info{}, err
 	}
-	return o.info, ended(ctx)
+	return o.info, s.usable(ctx)
 }
 
 // Delete implements blob.Store.
-func (s *SimS3) Delete(ctx context.Context, key string) error {
+func (s *simS3) Delete(ctx context.Context, key string) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.objects, key)
-	return ended(ctx)
+	return nil
 }
 
 // List implements blob.Store.
-func (s *SimS3) List(ctx context.Context, since time.Time, fn func(blob.Info) error) error {
+func (s *simS3) List(ctx context.Context, since time.Time, fn func(blob.Info) error) error {
 	s.mu.Lock()
 	keys := slices.Sorted(maps.Keys(s.objects))
 	s.mu.Unlock()
@@ -155,11 +188,16 @@ func (s *SimS3) List(ctx context.Context, since time.Time, fn func(blob.Info) er
 			return err
 		}
 	}
-	return ended(ctx)
+	return s.usable(ctx)
 }
 
 // Ready implements blob.Store.
-func (s *SimS3) Ready(ctx context.Context) error { return ended(ctx) }
+func (s *simS3) Ready(ctx context.Context) error { return s.usable(ctx) }
 
 // Close implements blob.Store.
-func (s *SimS3) Close() error { return nil }
+func (s *simS3) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return nil
+}

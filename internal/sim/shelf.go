@@ -66,7 +66,7 @@ func (w *shelfWriter) Commit(ctx context.Context, meta blob.Meta) (blob.Info, er
 // lateCommits are the blobs of the lie AppendFirst: their keys are given out before they are there.
 type lateCommits map[*Node][]func()
 
-// later promises the blob of a writer of SimS3.
+// later promises the blob of a writer of simS3.
 func (l lateCommits) later(w *shelfWriter, meta blob.Meta) blob.Info {
 	s3 := w.Writer.(*s3Writer)
 	key, meta := s3.s.key(), maps.Clone(meta)

@@ -79,9 +79,9 @@ func repeat(opt Options) string {
 
 // tally sums up worlds.
 type tally struct {
-	mu                                            sync.Mutex
-	worlds, acked, failed, crashes, adopted, last int
-	codes                                         map[reject.Code]int
+	mu                                      sync.Mutex
+	worlds, acked, failed, crashes, adopted int
+	codes                                   map[reject.Code]int
 }
 
 func (s *tally) add(r Result) {

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -89,6 +88,3 @@ func (t *turns) sort() {
 
 // chance draws a fault with a probability of permille / 1000.
 func (w *World) chance(permille int) bool { return w.faulty && w.rng.IntN(1000) < permille }
-
-// ended tells whether the caller of an engine has gone.
-func ended(ctx context.Context) error { return ctx.Err() }

@@ -67,6 +67,8 @@ type Options struct {
 	Failover   bool // the data base loses its newest transactions under running nodes (S3)
 	Once       bool // devices do not send again what failed
 	Replay     bool // the index is made again from the log, and compared (I4)
+
+	tamper func(*World) // what a test of Verify does before it
 }
 
 // Result of a world.
@@ -91,9 +93,9 @@ type World struct {
 	faulty  bool // chance may say yes
 	turns   turns
 	disk    *simfs.Disk
-	s3      *SimS3
-	bus     *SimBus
-	db      *SimDB
+	s3      *simS3
+	bus     *simBus
+	db      *simDB
 	clocks  []*wallClock
 	nodes   []*Node
 	pending lateCommits
@@ -126,9 +128,9 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 	}
 	w.result.Codes = map[reject.Code]int{}
 	w.turns.rng = rand.New(rand.NewPCG(opt.Seed, 7))
-	w.s3 = &SimS3{w: w, objects: map[string]object{}}
+	w.s3 = &simS3{w: w, objects: map[string]object{}}
 	w.bus = newBus(w, [...]int{1, 3}[opt.Engine])
-	w.db = &SimDB{w: w, apart: map[int32]int64{}}
+	w.db = &simDB{w: w, apart: map[int32]int64{}}
 	if err := w.db.open(ctx); err != nil {
 		return Result{}, err
 	}
@@ -484,6 +486,9 @@ func (w *World) settle(ctx context.Context) (bool, error) {
 }
 
 func (w *World) verify(ctx context.Context) error {
+	if w.opt.tamper != nil {
+		w.opt.tamper(w)
+	}
 	e := Evidence{Acked: w.acked, Sent: w.sent, Blobs: w.nodes[0].blobs, Index: w.db.db, Log: w.bus.Events(), Rand: w.rng}
 	if w.opt.Replay {
 		e.Empty = func() (*index.DB, func() error, error) { return w.opt.Ground.index(ctx) }

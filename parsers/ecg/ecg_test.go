@@ -132,7 +132,7 @@ func FuzzText(f *testing.F) {
 func TestLeads(t *testing.T) {
 	for label, want := range map[string]string{
 		"I": "I", "Lead I (Einthoven)": "I", "LEAD II": "II", "aVR": "aVR", "AVR": "aVR", "avl": "aVL", "MDC_ECG_LEAD_AVF": "aVF",
-		"NOM_ECG_LEAD_V1": "V1", "ECG I": "I", "EKG V6": "V6", "V3R": "V3R", "C3": "V3", "MLII": "II", "X": "X", "ES": "ES",
+		"NOM_ECG_LEAD_V1": "V1", "ECG I": "I", "EKG V6": "V6", "V3R": "V3R", "ECG C3": "V3", "lead A1": "A1", "V1导联": "V1", "-aVR": "-aVR", "Lead -aVR": "-aVR", "ECG-II": "II", "MDC_ECG_LEAD_aVRneg": "-aVR", "MLII": "II", "X": "X", "ES": "ES",
 		"MCL1": "MCL1", "Lead III": "III", "II\x00\x00": "II", "V5-REF": "V5",
 	} {
 		id, _, ok := LeadByName(label)
@@ -140,7 +140,7 @@ func TestLeads(t *testing.T) {
 			t.Errorf("%q: %q, want %q", label, id.Name(), want)
 		}
 	}
-	for _, label := range []string{"", "Resp", "ABP", "EEG Fpz", "0", strings.Repeat("V", 100)} {
+	for _, label := range []string{"", "C3", "A1", "V", "EEG C3", "Resp", "ABP", "EEG Fpz", "0", strings.Repeat("V", 100)} {
 		if id, _, ok := LeadByName(label); ok {
 			t.Errorf("%q is %s", label, id.Name())
 		}

@@ -52,6 +52,16 @@ var leadIDs = func() map[string]LeadID {
 	return m
 }()
 
+// ambiguous are labels that other signals have too: C3 and A1 are electrodes of an EEG, V and S may be anything.
+// They name a lead only behind "ECG", "Lead" or the like.
+var ambiguous = map[string]bool{
+	"c": true, "v": true, "d": true, "a": true, "j": true, "s": true, "rl": true, "la": true, "ra": true, "ll": true,
+	"a1": true, "a2": true, "a3": true, "a4": true, "as": true, "ai": true, "cm": true, "cc": true,
+	"c1": true, "c2": true, "c3": true, "c4": true, "c5": true, "c6": true, "c7": true, "c8": true, "c9": true,
+	"c3r": true, "c4r": true, "c5r": true, "c6r": true, "fe": true, "fc": true, "fa": true, "fm": true, "ff": true, "fh": true, "fi": true,
+	"defib": true, "extern": true, "chest": true,
+}
+
 // modifiedLimb are labels of limb leads from electrodes on the trunk.
 var modifiedLimb = map[string]bool{"mli": true, "mlii": true, "mliii": true}
 
@@ -79,23 +89,41 @@ func (id LeadID) MDC() string {
 func (id LeadID) MDCValue() string { return "2:" + strconv.Itoa(int(id)) }
 
 // LeadByName returns the lead of a name or label: "aVR", "AVR", "Lead I (Einthoven)", "ECG II", "EKG V1",
-// "MDC_ECG_LEAD_AVR". modified tells limb leads from electrodes on the trunk ("MLII", Mason-Likar).
+// "MDC_ECG_LEAD_AVR". Labels that other signals have too ("C3", "A1" of an EEG) need such a word in front of
+// them; formats that have nothing but ECG leads put "lead " there. modified tells limb leads from electrodes on the trunk ("MLII", Mason-Likar).
 func LeadByName(label string) (id LeadID, modified, ok bool) {
 	key := strings.ToLower(strings.Trim(label, " \x00\t\r\n"))
 	if len(key) > 64 {
 		return 0, false, false
 	}
+	sure := false // it says that it is a lead
+	cut := func(prefix string) {
+		if rest, ok := strings.CutPrefix(key, prefix); ok {
+			key, sure = rest, true
+		}
+	}
 	for _, prefix := range []string{"mdc_ecg_lead_", "nom_ecg_lead_", "mdc_ecg_elec_potl_", "nom_ecg_elec_potl_"} {
-		key = strings.TrimPrefix(key, prefix)
+		cut(prefix)
 	}
 	if i := strings.IndexByte(key, '('); i > 0 {
 		key = key[:i]
 	}
 	key = strings.TrimSpace(key)
-	for _, prefix := range []string{"ecg", "ekg", "lead", "ableitung", "导联"} {
-		key = strings.TrimLeft(strings.TrimPrefix(key, prefix), " -_:")
+	for _, prefix := range []string{"ecg", "ekg", "lead", "ableitung"} {
+		cut(prefix)
+		if sure {
+			if key = strings.TrimLeft(key, " _:"); key != "-avr" { // "ECG-II", "Lead -aVR"
+				key = strings.TrimLeft(key, "- ")
+			}
+		}
 	}
-	key = strings.TrimSpace(strings.TrimSuffix(strings.TrimSuffix(key, "导联"), "-ref"))
+	if rest, ok := strings.CutSuffix(key, "导联"); ok {
+		key, sure = rest, true
+	}
+	key = strings.TrimSpace(strings.TrimSuffix(key, "-ref"))
+	if ambiguous[key] && !sure {
+		return 0, false, false
+	}
 	id, ok = leadIDs[key]
 	return id, modifiedLimb[key], ok
 }

@@ -61,29 +61,33 @@ func (r *Reader) Text() (string, error) {
 
 // Tree reads the rest of the element whose start is given, which came last, with all it contains.
 func (r *Reader) Tree(start Token) (*Node, error) {
+	type level struct {
+		node *Node
+		text []byte
+	}
 	root := &Node{Name: start.Name, Attr: start.Attr}
-	stack := []*Node{root}
+	stack := []level{{node: root}}
 	for {
 		t, err := r.Next()
 		if err != nil {
 			return nil, unexpectedEOF(err)
 		}
-		top := stack[len(stack)-1]
+		top := &stack[len(stack)-1]
 		switch t.Kind {
 		case Text:
-			if len(top.Text)+len(t.Text) > r.lim.XMLText {
+			if len(top.text)+len(t.Text) > r.lim.XMLText {
 				return nil, reject.At(reject.TooLarge, op, r.at, "text of more than %d bytes", r.lim.XMLText)
 			}
-			top.Text += t.Text
+			top.text = append(top.text, t.Text...)
 		case Start:
 			if r.nodes++; r.nodes > maxNodes {
 				return nil, reject.At(reject.TooManyElements, op, r.at, "more than %d elements", maxNodes)
 			}
 			n := &Node{Name: t.Name, Attr: t.Attr}
-			top.Children = append(top.Children, n)
-			stack = append(stack, n)
+			top.node.Children = append(top.node.Children, n)
+			stack = append(stack, level{node: n})
 		case End:
-			top.Text = strings.TrimSpace(top.Text)
+			top.node.Text = strings.TrimSpace(string(top.text))
 			if stack = stack[:len(stack)-1]; len(stack) == 0 {
 				return root, nil
 			}

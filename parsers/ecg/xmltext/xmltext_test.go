@@ -200,6 +200,38 @@ func TestTree(t *testing.T) {
 	}
 }
 
+// TestManyPieces: text in many pieces costs no more than its length.
+func TestManyPieces(t *testing.T) {
+	r, err := New(file([]byte("<a>"+strings.Repeat("0123456789<b/>", 150_000)+"</a>")), ecg.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, err := r.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := r.Tree(start)
+	if err != nil || len(n.Text) != 1_500_000 || len(n.All("b")) != 150_000 {
+		t.Fatal(err)
+	}
+}
+
+func TestChildren(t *testing.T) {
+	r, err := New(file([]byte("<a>x<b>1</b><c><d/></c>y</a>")), ecg.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []string
+	var each func(Token) error
+	each = func(t Token) error {
+		seen = append(seen, t.Name)
+		return r.Children(each)
+	}
+	if err := r.Children(each); err != nil || strings.Join(seen, " ") != "a b c d" {
+		t.Error(seen, err)
+	}
+}
+
 func TestCounts(t *testing.T) {
 	counts, missing, err := Counts(" 1,-2, ,3.0\n4 5,,6", 100)
 	if err != nil || len(counts) != 8 || counts[1] != -2 || !missing[2] || counts[3] != 3 || !missing[6] || missing[7] {

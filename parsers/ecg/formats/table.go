@@ -3,8 +3,11 @@ package formats
 import (
 	"github.com/tributary-dicom/tributary/parsers/ecg"
 	"github.com/tributary-dicom/tributary/parsers/ecg/cardiosoft"
+	"github.com/tributary-dicom/tributary/parsers/ecg/contec"
 	"github.com/tributary-dicom/tributary/parsers/ecg/dicomwave"
+	"github.com/tributary-dicom/tributary/parsers/ecg/healforce"
 	"github.com/tributary-dicom/tributary/parsers/ecg/muse"
+	"github.com/tributary-dicom/tributary/parsers/ecg/scpecg"
 	"github.com/tributary-dicom/tributary/parsers/sniff"
 )
 
@@ -13,4 +16,7 @@ var decoders = map[sniff.Format]ecg.Decoder{
 	sniff.CardioSoft: cardiosoft.Decode,
 	sniff.DICOM:      dicomwave.Decode,
 	sniff.MUSE:       muse.Decode,
+	sniff.Contec:     contec.Decode,
+	sniff.HealForce:  healforce.Decode,
+	sniff.SCPECG:     scpecg.Decode,
 }

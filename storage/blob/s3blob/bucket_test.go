@@ -45,7 +45,7 @@ func TestBareObject(t *testing.T) {
 func TestRot(t *testing.T) {
 	server := testengine.StartS3(t)
 	server.Setenv(t)
-	s := open(t, server.URL("tributary", "rot"), s3blob.Options{Attempts: 2})
+	s := open(t, server.URL("tributary", "rot")+smallParts, s3blob.Options{Attempts: 2})
 	for _, n := range []int{1000, 2 << 20, large} {
 		data := blobtest.Bytes(n, 1)
 		at := n * 2 / 3
@@ -111,7 +111,7 @@ func TestSweep(t *testing.T) {
 		defer clock.Unlock()
 		return now
 	}}
-	dead := open(t, server.URL("tributary", "sweep"), opt)
+	dead := open(t, server.URL("tributary", "sweep")+smallParts, opt)
 	begin := func(s *s3blob.Store) blob.Writer {
 		w, err := s.Create(t.Context())
 		if err != nil {
@@ -134,7 +134,7 @@ func TestSweep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := open(t, server.URL("tributary", "sweep"), opt)
+	s := open(t, server.URL("tributary", "sweep")+smallParts, opt)
 	own := begin(s)
 	if n, err := s.Sweep(t.Context(), 24*time.Hour); n != 0 || err != nil {
 		t.Errorf("Sweep of young uploads = %d, %v", n, err)
@@ -162,7 +162,7 @@ func TestSweep(t *testing.T) {
 	clock.Lock()
 	now = now.Add(25 * time.Hour)
 	clock.Unlock()
-	open(t, server.URL("tributary", "sweep"), opt)
+	open(t, server.URL("tributary", "sweep")+smallParts, opt)
 	eventually(t, "opening sweeps", func() bool { return uploads(t, server) == 1 })
 }
 
@@ -208,6 +208,9 @@ func TestListFromKey(t *testing.T) {
 
 // TestMemory: a blob of 300 MiB takes what a few parts take, and none of it stays.
 func TestMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 300 MiB")
+	}
 	server := testengine.StartS3(t)
 	server.Setenv(t)
 	s := open(t, server.URL("tributary", "memory"), s3blob.Options{})
@@ -345,7 +348,7 @@ func TestRequests(t *testing.T) {
 		{"endpoint=http://127.0.0.1:9&checksum=sha256", "127.0.0.1:9", "/blobs/p/", "", "", "X-Amz-Checksum-Sha256"},
 	} {
 		f := &fake{}
-		s := open(t, "s3://blobs/p?"+c.query, s3blob.Options{UserAgent: "tributary/9.1", Wrap: func(http.RoundTripper) http.RoundTripper { return f }})
+		s := open(t, "s3://blobs/p?"+c.query+smallParts, s3blob.Options{UserAgent: "tributary/9.1", Wrap: func(http.RoundTripper) http.RoundTripper { return f }})
 		for _, n := range []int{small, large} {
 			if _, err := blobtest.Put(s, blobtest.Bytes(n, 1), blob.Meta{"door": "x"}); err != nil {
 				t.Fatalf("%s: %v", c.query, err)
@@ -407,7 +410,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(fmt.Sprint(c.status, c.code), func(t *testing.T) {
 			f := &fake{}
 			opt := s3blob.Options{Attempts: 1, Wrap: func(http.RoundTripper) http.RoundTripper { return f }}
-			s := open(t, "s3://blobs?region=eu-west-1", opt)
+			s := open(t, "s3://blobs?region=eu-west-1"+smallParts, opt)
 			var keys []string
 			for _, n := range []int{small, large} {
 				f.answer(0, "")
@@ -442,7 +445,7 @@ func TestRefusals(t *testing.T) {
 					t.Errorf("Stat = %v; want %v", err, c.read)
 				}
 			}
-			again, err := s3blob.Open(t.Context(), "s3://blobs?region=eu-west-1", opt)
+			again, err := s3blob.Open(t.Context(), "s3://blobs?region=eu-west-1"+smallParts, opt)
 			if (err == nil) != c.opens {
 				t.Errorf("opening = %v", err)
 			}

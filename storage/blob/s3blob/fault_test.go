@@ -158,7 +158,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 const (
 	small = 100 << 10
-	large = 20 << 20 // three parts
+	large = 11 << 20 // three of the smallest parts
 )
 
 // TestFaults: whatever goes wrong once or twice, the blob is there in the end, once, with its bytes.
@@ -187,7 +187,7 @@ func TestFaults(t *testing.T) {
 			t.Parallel() // they mostly wait
 			for _, n := range []int{small, large} {
 				w := &wire{}
-				s := open(t, server.URL("tributary", fmt.Sprintf("%s/%d", strings.ReplaceAll(t.Name(), ",", ""), n)), s3blob.Options{Wrap: w.wrap})
+				s := open(t, server.URL("tributary", fmt.Sprintf("%s/%d", strings.ReplaceAll(t.Name(), ",", ""), n))+smallParts, s3blob.Options{Wrap: w.wrap})
 				w.set(fault)
 				data := blobtest.Bytes(n, 5)
 				info, err := blobtest.Put(s, data, blob.Meta{"name": "王^小明"})
@@ -248,7 +248,7 @@ func TestLostCommit(t *testing.T) {
 	server.Setenv(t)
 	for _, n := range []int{small, large} {
 		w := &wire{}
-		s := open(t, server.URL("tributary", fmt.Sprint("lost/", n)), s3blob.Options{Wrap: w.wrap, Attempts: 2})
+		s := open(t, server.URL("tributary", fmt.Sprint("lost/", n))+smallParts, s3blob.Options{Wrap: w.wrap, Attempts: 2})
 		var away atomic.Bool
 		w.set(func(req *http.Request, next http.RoundTripper) (*http.Response, error) {
 			switch {
@@ -270,7 +270,7 @@ func TestLostCommit(t *testing.T) {
 		if err := s.Ready(t.Context()); !errors.Is(err, blob.ErrUnavailable) {
 			t.Errorf("Ready while the server is away = %v", err)
 		}
-		other := open(t, server.URL("tributary", fmt.Sprint("lost/", n)), s3blob.Options{})
+		other := open(t, server.URL("tributary", fmt.Sprint("lost/", n))+smallParts, s3blob.Options{})
 		if len(keysOf(t, other)) != 1 {
 			t.Fatal("the test is wrong: the server should have the blob")
 		}
@@ -296,7 +296,7 @@ func TestOldDoubt(t *testing.T) {
 	server.Setenv(t)
 	w := &wire{}
 	var late atomic.Int64
-	s := open(t, server.URL("tributary", "doubt"), s3blob.Options{
+	s := open(t, server.URL("tributary", "doubt")+smallParts, s3blob.Options{
 		Wrap: w.wrap, Attempts: 1,
 		Now: func() time.Time { return time.Now().Add(time.Duration(late.Load())) },
 	})
@@ -327,7 +327,7 @@ func TestOldDoubt(t *testing.T) {
 func TestServerKilled(t *testing.T) {
 	server := testengine.StartS3(t)
 	server.Setenv(t)
-	s := open(t, server.URL("tributary", "kill"), s3blob.Options{Timeout: 2 * time.Second, Attempts: 2})
+	s := open(t, server.URL("tributary", "kill")+smallParts, s3blob.Options{Timeout: 2 * time.Second, Attempts: 2})
 	kept := map[string][]byte{}
 	for i, n := range []int{small, large} {
 		data := blobtest.Bytes(n, uint64(i))
@@ -355,7 +355,7 @@ func TestServerKilled(t *testing.T) {
 	if _, err := blobtest.Get(s, firstKey(kept), 0, -1); !errors.Is(err, blob.ErrUnavailable) {
 		t.Errorf("Open without a server = %v", err)
 	}
-	late, err := s3blob.Open(t.Context(), server.URL("tributary", "kill"), s3blob.Options{})
+	late, err := s3blob.Open(t.Context(), server.URL("tributary", "kill")+smallParts, s3blob.Options{})
 	if err != nil || late.Ready(t.Context()) == nil {
 		t.Fatalf("Open without a server: %v, Ready %v; want a store that is away", err, late.Ready(t.Context()))
 	}
@@ -386,7 +386,7 @@ func firstKey(m map[string][]byte) string {
 func TestServerHangs(t *testing.T) {
 	server := testengine.StartS3(t)
 	server.Setenv(t)
-	s := open(t, server.URL("tributary", "hang"), s3blob.Options{Timeout: 300 * time.Millisecond, Attempts: 2})
+	s := open(t, server.URL("tributary", "hang")+smallParts, s3blob.Options{Timeout: 300 * time.Millisecond, Attempts: 2})
 	info, err := blobtest.Put(s, []byte("kept"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -411,7 +411,7 @@ func TestSlowStream(t *testing.T) {
 	server := testengine.StartS3(t)
 	server.Setenv(t)
 	w := &wire{}
-	s := open(t, server.URL("tributary", "slow"), s3blob.Options{Wrap: w.wrap, Timeout: 250 * time.Millisecond, Attempts: 1})
+	s := open(t, server.URL("tributary", "slow")+smallParts, s3blob.Options{Wrap: w.wrap, Timeout: 250 * time.Millisecond, Attempts: 1})
 	w.set(func(req *http.Request, next http.RoundTripper) (*http.Response, error) {
 		if req.Body != nil {
 			req.Body = io.NopCloser(slowly{req.Body})

@@ -31,10 +31,13 @@ func open(t testing.TB, url string, opt s3blob.Options) *s3blob.Store {
 	return s
 }
 
+// smallParts makes a multipart upload of little, for tests.
+const smallParts = "&part-size=5MiB"
+
 func TestStore(t *testing.T) {
 	server := testengine.StartS3(t)
 	server.Setenv(t)
-	for name, more := range map[string]string{"crc32c": "", "sha256 and the smallest parts": "&checksum=sha256&part-size=5MiB"} {
+	for name, more := range map[string]string{"crc32c": "", "sha256 and the smallest parts": "&checksum=sha256" + smallParts} {
 		t.Run(name, func(t *testing.T) {
 			if testing.Short() && more != "" {
 				t.Skip("once is enough in short tests")

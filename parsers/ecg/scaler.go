@@ -45,7 +45,8 @@ func (s *Scaler) Round(count int32) (int32, bool) {
 	var v int64
 	if s.fast {
 		x := int64(count)*s.mul + s.add
-		q, m := x/s.den, x%s.den
+		q := x / s.den
+		m := x - q*s.den
 		if m < 0 {
 			q, m = q-1, m+s.den
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"hash"
 	"io"
+	"slices"
 )
 
 // Summary is a Recording without its samples: what `tributary ecg show --json` prints, the index keeps and
@@ -173,7 +174,7 @@ func (g *Group) hash(out []LeadSummary) error {
 		hs[i] = leadHash{counts: sha256.New(), micro: sha256.New(), scaler: g.Leads[i].Scaler(), noMicro: !g.Leads[i].Voltage()}
 	}
 	var b Block
-	var buf []byte
+	buf := make([]byte, 4*BlockSamples)
 	for {
 		if err := r.Next(&b); err == io.EOF {
 			break
@@ -187,26 +188,30 @@ func (g *Group) hash(out []LeadSummary) error {
 			if from >= to {
 				continue
 			}
-			buf = buf[:0]
-			for j := from; j < to; j++ {
-				buf = binary.LittleEndian.AppendUint32(buf, uint32(b.Counts[i][j]))
-				if b.IsMissing(i, j) {
-					out[i].Missing++
-					h.noMicro = true
+			counts := b.Counts[i][from:to]
+			if m := b.Missing[i]; m != nil {
+				for _, miss := range m[from:to] {
+					if miss {
+						out[i].Missing++
+						h.noMicro = true
+					}
 				}
+			}
+			buf = slices.Grow(buf[:0], 4*len(counts))[:4*len(counts)]
+			for j, v := range counts {
+				binary.LittleEndian.PutUint32(buf[4*j:], uint32(v))
 			}
 			h.counts.Write(buf)
 			if h.noMicro {
 				continue
 			}
-			buf = buf[:0]
-			for j := from; j < to; j++ {
-				v, ok := h.scaler.Round(b.Counts[i][j])
+			for j, v := range counts {
+				micro, ok := h.scaler.Round(v)
 				if !ok {
 					h.noMicro = true
 					break
 				}
-				buf = binary.LittleEndian.AppendUint32(buf, uint32(v))
+				binary.LittleEndian.PutUint32(buf[4*j:], uint32(micro))
 			}
 			h.micro.Write(buf)
 		}

@@ -152,7 +152,14 @@ func fill(v reflect.Value, random *rand.Rand, text func() string) {
 	case v.Kind() == reflect.Bool:
 		v.SetBool(true)
 	case v.Kind() == reflect.Map:
-		v.Set(reflect.ValueOf(map[string]string{text(): text(), "k": text(), "": text()}))
+		v.Set(reflect.MakeMap(v.Type()))
+		for _, key := range []string{text(), "k", ""} {
+			value := reflect.New(v.Type().Elem()).Elem()
+			fill(value, random, text)
+			v.SetMapIndex(reflect.ValueOf(key), value)
+		}
+	case v.CanFloat():
+		v.SetFloat(random.NormFloat64() * 1e3)
 	case v.Type() == reflect.TypeFor[[]byte]():
 		v.SetBytes([]byte(text()))
 	case v.Kind() == reflect.Slice:

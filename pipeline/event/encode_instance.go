@@ -42,7 +42,9 @@ func appendInstance(b []byte, in *Instance) ([]byte, error) {
 	b = appendIDs(b, &in.IDs)
 	if len(in.Attributes) > 0 {
 		b = append(b, `,"attributes":{`...)
-		for i, k := range slices.Sorted(maps.Keys(in.Attributes)) {
+		keys := slices.AppendSeq(make([]string, 0, len(in.Attributes)), maps.Keys(in.Attributes))
+		slices.Sort(keys)
+		for i, k := range keys {
 			if i > 0 {
 				b = append(b, ',')
 			}
@@ -71,6 +73,22 @@ func appendInstance(b []byte, in *Instance) ([]byte, error) {
 		b = number(b, "reason_offset", in.ReasonOffset)
 	}
 	b = number(b, "scanner_version", int64(in.ScannerVersion))
+	b = filled(b, "derived_from", in.DerivedFrom)
+	if in.ECG != nil {
+		doc, err := json.Marshal(in.ECG)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(b, `,"ecg":`...), doc...)
+	}
+	b = filled(b, "priority", in.Priority)
+	if len(in.Findings) > 0 {
+		findings, err := json.Marshal(in.Findings)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(b, `,"findings":`...), findings...)
+	}
 	return append(b, '}'), nil
 }
 

@@ -30,6 +30,63 @@ type Instance struct {
 	ReasonDetail   string `json:"reason_detail,omitempty"` // for an operator; no patient data
 	ReasonOffset   int64  `json:"reason_offset,omitempty"` // bytes from the start of the object
 	ScannerVersion int    `json:"scanner_version"`
+
+	// DerivedFrom is the object id of what this object was made from: a DICOM waveform of a recording in
+	// another format. The source keeps the bytes of the device.
+	DerivedFrom string `json:"derived_from,omitempty"`
+
+	// ECG is what a recording says beside its attributes; nil for other objects.
+	ECG *ECG `json:"ecg,omitempty"`
+
+	// Priority is PriorityStat for a recording that its own device or reader calls critical, and Findings
+	// are the statements that do.
+	Priority string    `json:"priority,omitempty"`
+	Findings []Finding `json:"findings,omitempty"`
+}
+
+// PriorityStat asks for somebody to look now (DICOM's term, PS3.3 §C.4.11 and others).
+const PriorityStat = "STAT"
+
+// Finding is a statement that makes a recording critical.
+type Finding struct {
+	Finding   string `json:"finding"` // row of docs/ecg-critical.md: "acute-mi", …
+	Statement string `json:"statement"`
+}
+
+// ECG is a recording without its samples.
+type ECG struct {
+	FormatVersion string `json:"format_version,omitempty"`
+	AcquiredAt    string `json:"acquired_at,omitempty"` // ISO 8601, without offset unless ZoneKnown
+	AcquiredRaw   string `json:"acquired_raw,omitempty"`
+	ZoneKnown     bool   `json:"zone_known"`
+
+	DurationMillis      float64  `json:"duration_ms"` // of the rhythm
+	SamplingFrequencyHz float64  `json:"sampling_frequency_hz"`
+	Leads               []string `json:"leads,omitempty"` // of the rhythm, canonical names, without derived ones
+	Groups              int      `json:"groups"`
+
+	// Measurements are global ones by kind ("ventricular-rate", "qtc-interval", …), the first of each.
+	Measurements map[string]Measurement `json:"measurements,omitempty"`
+	Statements   []Statement            `json:"statements,omitempty"`
+	Paced        *bool                  `json:"paced,omitempty"`    // nil: the file does not say
+	Warnings     []string               `json:"warnings,omitempty"` // "code" or "code: part of the file"
+}
+
+// Measurement is one number that a recording states.
+type Measurement struct {
+	Value   float64 `json:"value"`
+	Unit    string  `json:"unit,omitempty"`    // ms, deg, /min, uV
+	Formula string  `json:"formula,omitempty"` // of a corrected QT
+}
+
+// Statement is one line of interpretation, as the file has it.
+type Statement struct {
+	Text   string `json:"text"`
+	Code   string `json:"code,omitempty"`
+	Author string `json:"author,omitempty"` // "machine" or "over-read"
+	Name   string `json:"name,omitempty"`   // who signed
+	Status string `json:"status,omitempty"` // "unconfirmed", "confirmed"; "" is to be shown as unconfirmed
+	Time   string `json:"time,omitempty"`   // ISO 8601
 }
 
 // Origin says how an object came in.

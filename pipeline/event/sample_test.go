@@ -33,6 +33,13 @@ func sample() *event.Instance {
 		Warnings:   []part10.Warning{{Code: "odd-length", Path: "00100010", Offset: 412}},
 		ConflictOf: "01JEXAMPLE0000000000000000", Adopted: true,
 		Reason: "truncated", ReasonDetail: "element (7FE0,0010) goes past the end", ReasonOffset: 2048, ScannerVersion: 3,
+		DerivedFrom: "01JEXAMPLE0000000000000003", Priority: event.PriorityStat,
+		Findings: []event.Finding{{Finding: "acute-mi", Statement: "急性下壁心肌梗死"}},
+		ECG: &event.ECG{
+			FormatVersion: "1.3", AcquiredAt: "2025-03-01T08:29:00", DurationMillis: 10000, SamplingFrequencyHz: 500, Leads: []string{"I", "II"}, Groups: 1,
+			Measurements: map[string]event.Measurement{"ventricular-rate": {Value: 58, Unit: "/min"}},
+			Statements:   []event.Statement{{Text: "急性下壁心肌梗死", Author: "machine"}},
+		},
 	}
 	for i := len(in.Attributes); i < 40; i++ {
 		in.Attributes[fmt.Sprintf("AttributeKeyword%02d", i)] = fmt.Sprintf("a value of usual length %d", i)

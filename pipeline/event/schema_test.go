@@ -47,7 +47,7 @@ func check(root, schema map[string]any, keyword string, rule, value any, at stri
 	case "$schema", "$id", "$defs", "$ref", "title", "description":
 	case "type":
 		kinds := map[string]bool{
-			"string": isText, "object": isObject, "integer": isNumber && number == float64(int64(number)),
+			"string": isText, "object": isObject, "integer": isNumber && number == float64(int64(number)), "number": isNumber,
 			"boolean": value == true || value == false, "array": reflect.ValueOf(value).Kind() == reflect.Slice,
 		}
 		if !kinds[rule.(string)] {
@@ -208,11 +208,14 @@ func TestSchemasAreComplete(t *testing.T) {
 
 func compare(t *testing.T, root, schema map[string]any, typ reflect.Type, at string) {
 	t.Helper()
-	if schema["$ref"] == "#/$defs/attachment" {
-		schema = root["$defs"].(map[string]any)["attachment"].(map[string]any)
+	if ref, ok := schema["$ref"].(string); ok {
+		schema = root["$defs"].(map[string]any)[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any)
 	}
 	for typ.Kind() == reflect.Pointer {
 		typ = typ.Elem()
+	}
+	if typ.Kind() == reflect.Map && typ.Elem().Kind() == reflect.Struct {
+		typ, schema = typ.Elem(), schema["additionalProperties"].(map[string]any)
 	}
 	if typ.Kind() == reflect.Slice && typ.Elem().Kind() == reflect.Struct {
 		typ, schema = typ.Elem(), schema["items"].(map[string]any)

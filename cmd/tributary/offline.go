@@ -121,6 +121,14 @@ func (o *offline) freshIndex(ctx context.Context) (freshIndex, error) {
 
 // reindex makes the index anew from the log and puts it in place. After an error the next call goes on.
 func (o *offline) reindex(ctx context.Context, applied func(records int)) (rebuild.Result, error) {
+	if !o.places.index.shared() && o.places.log.shared() && exists(o.places.spool) {
+		// Neither bucket nor Kafka tells whether a node has our file open; its spool does.
+		spool, err := locallog.Open(ctx, o.places.spool, locallog.Options{})
+		if err != nil {
+			return rebuild.Result{}, held(fmt.Errorf("open spool %s: %w", o.places.spool, err))
+		}
+		defer spool.Close()
+	}
 	if o.index != nil {
 		if err := o.index.Close(); err != nil {
 			return rebuild.Result{}, err

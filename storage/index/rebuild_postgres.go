@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -40,9 +41,11 @@ func FreshPostgres(ctx context.Context, rawURL string, opt Options) (*FreshPG, e
 	if f.config, _, err = postgresConfig(rawURL); err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
-	query := at.Query()
-	query.Set("schema", f.schema+"_new")
-	at.RawQuery = query.Encode()
+	// pgx reads a plus sign as one, net/url as a space: the other parameters stay as they were written.
+	parameters := slices.DeleteFunc(strings.Split(at.RawQuery, "&"), func(s string) bool {
+		return s == "" || strings.HasPrefix(s, "schema=")
+	})
+	at.RawQuery = strings.Join(append(parameters, "schema="+url.PathEscape(f.schema+"_new")), "&")
 	if f.DB, err = OpenPostgres(ctx, at.String(), opt); err != nil {
 		return nil, err
 	}

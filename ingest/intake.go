@@ -177,7 +177,7 @@ func (in *Intake) admit(ctx context.Context, a Arrival, ad admission) (Receipt, 
 func (in *Intake) read(a Arrival, w io.Writer, share *largeShare) (reading, error) {
 	t := newTee(a.Body, w, a.MaxBytes)
 	defer t.release()
-	head, err := t.head(sniff.HeadBytes)
+	head, err := t.head()
 	if err != nil {
 		return reading{}, err
 	}

@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/tributary-dicom/tributary/ingest/twinsha"
 	"github.com/tributary-dicom/tributary/parsers/reject"
+	"github.com/tributary-dicom/tributary/parsers/sniff"
 )
 
 // maxPreface bounds what precedes a data set, bytes: preamble and File Meta. Longer ones are hashed as
@@ -24,6 +26,7 @@ type tee struct {
 	n     int64
 	err   error // *reject.Error of the first failure, nil at a clean end
 	first []byte
+	room  *[sniff.HeadBytes]byte // what first lies in
 
 	hashes  *twinsha.Pair // of all bytes, and of the data set
 	dsOff   int64
@@ -82,11 +85,15 @@ func senderError(err error) error {
 	return aborted(fmt.Errorf("sender broke off: %w", err))
 }
 
-// head reads the first n bytes, fewer when the object is shorter.
-func (t *tee) head(n int) ([]byte, error) {
-	t.first = make([]byte, n)
-	got, err := io.ReadFull(t, t.first)
-	t.first = t.first[:got]
+var heads = sync.Pool{New: func() any { return new([sniff.HeadBytes]byte) }}
+
+// head reads the first bytes, sniff.HeadBytes of them or fewer when the object is shorter. They are valid
+// until release.
+func (t *tee) head() ([]byte, error) {
+	t.room = heads.Get().(*[sniff.HeadBytes]byte)
+	t.held = t.room[:0] // keep appends to it what is there already
+	got, err := io.ReadFull(t, t.room[:])
+	t.first = t.room[:got]
 	if t.err != nil {
 		return nil, t.err
 	}
@@ -126,4 +133,10 @@ func (t *tee) sums() (file, dataset string) {
 	return hex.EncodeToString(all[:]), hex.EncodeToString(ds[:])
 }
 
-func (t *tee) release() { t.held, t.first = nil, nil }
+// release ends the use of what head and replay returned.
+func (t *tee) release() {
+	if t.room != nil {
+		heads.Put(t.room)
+	}
+	t.held, t.first, t.room = nil, nil, nil
+}

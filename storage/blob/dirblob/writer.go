@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -64,7 +65,9 @@ func (w *writer) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	w.crc = crc32.Update(w.crc, castagnoli, p)
-	w.sums.add(p)
+	if w.file != nil { // packed blobs have no sums
+		w.sums.add(p)
+	}
 	w.n += int64(len(p))
 	return len(p), nil
 }
@@ -119,6 +122,7 @@ func (w *writer) spill() error {
 		if err := f.write(b); err != nil {
 			return err
 		}
+		w.sums.add(b)
 	}
 	w.release()
 	return nil
@@ -195,15 +199,33 @@ func encodeMeta(meta blob.Meta) ([]byte, error) {
 	if len(meta) == 0 {
 		return nil, nil
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(meta); err != nil {
-		return nil, err
+	text := make([]byte, 0, 512)
+	before := byte('{')
+	keys := slices.AppendSeq(make([]string, 0, len(meta)), maps.Keys(meta))
+	slices.Sort(keys)
+	for _, key := range keys {
+		text = appendText(append(text, before), key)
+		text = appendText(append(text, ':'), meta[key])
+		before = ','
 	}
-	text := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	text = append(text, '}')
 	if len(text) > maxMetaBytes {
 		return nil, errMetaSize
 	}
 	return text, nil
+}
+
+// appendText appends a JSON string (RFC 8259 §7). Most are plain ASCII.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			var quoted bytes.Buffer
+			enc := json.NewEncoder(&quoted)
+			enc.SetEscapeHTML(false)
+			_ = enc.Encode(s) // never fails for a string
+			return append(b, bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))...)
+		}
+	}
+	b = append(append(b, '"'), s...)
+	return append(b, '"')
 }

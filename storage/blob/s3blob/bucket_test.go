@@ -90,6 +90,34 @@ func TestRot(t *testing.T) {
 	}
 }
 
+// TestPartBorders: wherever payload and record end, no part is larger than a part, and only the last is
+// smaller.
+func TestPartBorders(t *testing.T) {
+	server := testengine.StartS3(t)
+	server.Setenv(t)
+	w := &wire{}
+	s := open(t, server.URL("tributary", "borders")+smallParts, s3blob.Options{Wrap: w.wrap})
+	const part = 5 << 20
+	for _, n := range []int{part - 1, part, part + 1, 2*part - 50, 2 * part} {
+		w.requests()
+		data := blobtest.Bytes(n, 1)
+		info, err := blobtest.Put(s, data, blob.Meta{"door": "upload"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, req := range w.requests() {
+			last := req.URL.Query().Get("partNumber") == fmt.Sprint(n/part+1) || n == 2*part-50 && req.URL.Query().Get("partNumber") == "3"
+			if isPartPut(req) && (req.ContentLength > part || req.ContentLength < part && !last) {
+				t.Errorf("%d bytes: part %s has %d bytes", n, req.URL.Query().Get("partNumber"), req.ContentLength)
+			}
+		}
+		wantBytes(t, s, info.Key, data)
+		if got, err := blobtest.Get(s, info.Key, int64(n)-10, -1); err != nil || !bytes.Equal(got, data[n-10:]) {
+			t.Errorf("%d bytes: the end = %x, %v", n, got, err)
+		}
+	}
+}
+
 func uploads(t *testing.T, server *testengine.S3) int {
 	t.Helper()
 	page, err := server.Client(t).ListMultipartUploads(t.Context(), "tributary", "", "", "", "", 1000)

@@ -66,6 +66,17 @@ func (w *writer) write(p []byte) error {
 	if int64(len(p)) > maxBlobBytes-w.n {
 		return errTooLarge
 	}
+	if err := w.gather(p); err != nil {
+		return err
+	}
+	w.sums.add(p)
+	w.n += int64(len(p))
+	return nil
+}
+
+// gather fills parts with payload or record. None exceeds its size: some servers want all but the last to be
+// of one size, and that one no larger.
+func (w *writer) gather(p []byte) error {
 	for len(p) > 0 {
 		if err := w.makeRoom(); err != nil {
 			return err
@@ -74,8 +85,6 @@ func (w *writer) write(p []byte) error {
 		if err := w.part.write(p[:n], w.wait); err != nil {
 			return err
 		}
-		w.sums.add(p[:n])
-		w.n += n
 		p = p[n:]
 	}
 	return nil
@@ -191,11 +200,8 @@ func (w *writer) commitLarge(ctx context.Context, r *record) (string, error) {
 	if age := w.s.opt.Now().Sub(w.born); age > maxUploadAge {
 		return "", errTooOld
 	}
-	if w.part == nil {
-		w.begin()
-	}
 	key := w.up.key
-	if err := w.part.write(r.encode(key), w.wait); err != nil {
+	if err := w.gather(r.encode(key)); err != nil {
 		return "", err
 	}
 	if err := w.send(); err != nil {

@@ -21,6 +21,13 @@ import (
 // belongs to another log, or the log lost its end. Going on would hide new records from readers.
 var ErrAhead = errors.New("the index is ahead of the log: it must be rebuilt")
 
+// ErrUnplaced is returned by WaitApplied for an event that has no place in the log yet: it lies in the spool
+// of a node while the log is away (Partition -1).
+var ErrUnplaced = errors.New("the event is on its way to the log")
+
+// errWentBack ends a run of the stage that is begun again.
+var errWentBack = errors.New("the index has gone back")
+
 // ErrNotIndexed is returned by WaitApplied for a topic that the index does not follow.
 var ErrNotIndexed = errors.New("the index does not follow this topic")
 
@@ -40,6 +47,15 @@ type starter interface {
 	SubscribeFrom(ctx context.Context, group, topic string, behind int64) (eventlog.Consumer, error)
 }
 
+// shared is a log of several partitions, which the processes that index it share. A partition comes and
+// goes, and is read from the reader's own position whenever it comes.
+type shared interface {
+	SubscribeAt(ctx context.Context, group, topic string, start func(ctx context.Context, partition int32) (behind int64, err error)) (eventlog.Consumer, error)
+
+	// Newest returns the offset of the newest record of a partition, -1 when there is none.
+	Newest(ctx context.Context, topic string, partition int32) (int64, error)
+}
+
 // Config of an Indexer. Log and Index are required.
 type Config struct {
 	Log   stage.Log
@@ -47,7 +63,8 @@ type Config struct {
 	Group string // default "index"
 	Batch int    // records a transaction, at most; default 256
 
-	// Head returns the newest position of a topic (locallog.Log.Head); nil when the log cannot tell.
+	// Head returns the newest position of a topic with one partition (locallog.Log.Head); nil when the log
+	// cannot tell.
 	Head func(topic string) eventlog.Position
 
 	// Gather is how long records may come together before they are applied, unless somebody waits for one
@@ -72,11 +89,15 @@ type Indexer struct {
 	mu         sync.Mutex
 	partitions map[int32]*partition
 	wanted     chan struct{} // has a token when somebody began to wait
+
+	suspect bool                    // Apply failed; of the stage's goroutine
+	again   context.CancelCauseFunc // ends this run of the stage; of Run
 }
 
 // partition is how far the index is, and who waits.
 type partition struct {
-	applied int64
+	applied int64 // readers see, or it became a dead letter
+	stored  int64 // Apply succeeded with it, or the index said so; -1 for none
 	waiters []waiter
 }
 
@@ -98,27 +119,104 @@ func New(cfg Config) *Indexer {
 
 // Run applies records until ctx ends, and then returns nil. Records that are ready together share a
 // transaction; one that comes after a pause is applied at once. Run it once.
+//
+// When the index turns out to have gone back (it was restored, or its standby took over with less), records
+// are read again from where it is.
 func (x *Indexer) Run(ctx context.Context) error {
 	if x.cfg.Log == nil || x.cfg.Index == nil {
 		return errors.New("indexer without Log or Index")
 	}
 	cfg := stage.Config{
 		Log: x.cfg.Log, Group: x.cfg.Group, Topic: event.TopicInstances, Batch: x.cfg.Batch, CommitEvery: commitEvery,
-		Open: x.open, Handle: x.cfg.Index.Apply, Settled: x.settled,
+		Open: x.open, Handle: x.apply, Settled: x.settled,
 		Source: x.cfg.Source, Version: x.cfg.Version, Metrics: x.cfg.Metrics, Logger: x.cfg.Logger,
 	}
 	if x.cfg.Head != nil {
 		cfg.Head = func() eventlog.Position { return x.cfg.Head(event.TopicInstances) }
 	}
-	return stage.Run(ctx, cfg)
+	for {
+		running, end := context.WithCancelCause(ctx)
+		x.again, x.suspect = end, false
+		err := stage.Run(running, cfg)
+		wentBack := errors.Is(context.Cause(running), errWentBack)
+		end(nil)
+		if err != nil || !wentBack || ctx.Err() != nil {
+			return err
+		}
+		if x.cfg.Logger != nil {
+			x.cfg.Logger.Warn("the index has gone back, records are read again from where it is")
+		}
+	}
+}
+
+// apply hands records to the index. After a failure it asks first whether the index is still where it was:
+// going on behind a gap would hide records for ever.
+func (x *Indexer) apply(ctx context.Context, records []eventlog.Record) error {
+	if x.suspect {
+		if err := x.recheck(ctx, records); err != nil {
+			return err
+		}
+		x.suspect = false
+	}
+	err := x.cfg.Index.Apply(ctx, records)
+	if err != nil {
+		x.suspect = !stage.IsPermanent(err)
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for i := range records {
+		p := x.partition(records[i].Partition)
+		p.stored = max(p.stored, records[i].Offset)
+	}
+	return nil
+}
+
+func (x *Indexer) recheck(ctx context.Context, records []eventlog.Record) error {
+	asked := map[int32]bool{}
+	for i := range records {
+		number := records[i].Partition
+		if asked[number] {
+			continue
+		}
+		asked[number] = true
+		is, err := x.ask(ctx, number)
+		if err != nil {
+			return err
+		}
+		x.mu.Lock()
+		was := x.partition(number).stored
+		x.mu.Unlock()
+		if is < was {
+			x.again(errWentBack)
+			return errWentBack
+		}
+	}
+	return nil
+}
+
+func (x *Indexer) ask(ctx context.Context, number int32) (int64, error) {
+	offset, err := x.cfg.Index.Applied(ctx, event.TopicInstances, number)
+	if err != nil {
+		return 0, fmt.Errorf("ask the index for its position: %w", err)
+	}
+	return offset, nil
 }
 
 // open subscribes behind what the index has applied.
 func (x *Indexer) open(ctx context.Context) (eventlog.Consumer, error) {
-	applied, err := x.applied(ctx, 0)
+	if log, ok := x.cfg.Log.(shared); ok {
+		c, err := log.SubscribeAt(ctx, x.cfg.Group, event.TopicInstances, x.begin)
+		if err != nil {
+			return nil, err
+		}
+		return x.gather(c), nil
+	}
+	applied, err := x.ask(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
+	x.restart(0, applied)
 	if x.cfg.Head != nil {
 		if head := x.cfg.Head(event.TopicInstances); applied > head.Offset {
 			return nil, fmt.Errorf("%w (applied %d, newest record %d)", ErrAhead, applied, head.Offset)
@@ -133,7 +231,62 @@ func (x *Indexer) open(ctx context.Context) (eventlog.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &gathering{Consumer: c, stage: x}, nil
+	return x.gather(c), nil
+}
+
+// begin tells where to read a partition that has come to this process.
+func (x *Indexer) begin(ctx context.Context, number int32) (behind int64, err error) {
+	applied, err := x.ask(ctx, number)
+	if err != nil {
+		return 0, err
+	}
+	if applied >= 0 {
+		newest, err := x.cfg.Log.(shared).Newest(ctx, event.TopicInstances, number)
+		if err != nil {
+			return 0, err
+		}
+		if applied > newest {
+			return 0, stage.Permanent(fmt.Errorf("%w (partition %d: applied %d, newest record %d)", ErrAhead, number, applied, newest))
+		}
+	}
+	x.restart(number, applied)
+	return applied, nil
+}
+
+// restart takes the index's word for how far a partition is, also when that is less than was thought.
+func (x *Indexer) restart(number int32, applied int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	p := x.partition(number)
+	p.applied, p.stored = applied, applied
+	x.advance(number, applied)
+}
+
+// partition is called with mu held.
+func (x *Indexer) partition(number int32) *partition {
+	p := x.partitions[number]
+	if p == nil {
+		p = &partition{applied: -1, stored: -1}
+		x.partitions[number] = p
+	}
+	return p
+}
+
+// gather wraps a consumer.
+func (x *Indexer) gather(c eventlog.Consumer) eventlog.Consumer {
+	g := &gathering{Consumer: c, stage: x}
+	if b, ok := c.(behinder); ok {
+		return &gatheringBehind{g, b}
+	}
+	return g
+}
+
+// behinder is a consumer that knows its lag (stage.Config.Head).
+type behinder interface{ Behind() int64 }
+
+type gatheringBehind struct {
+	*gathering
+	behinder
 }
 
 // gathering is a consumer that lets records come together while nobody waits for them.
@@ -176,9 +329,9 @@ func (x *Indexer) applied(ctx context.Context, number int32) (int64, error) {
 		return p.applied, nil
 	}
 	x.mu.Unlock()
-	offset, err := x.cfg.Index.Applied(ctx, event.TopicInstances, number)
+	offset, err := x.ask(ctx, number)
 	if err != nil {
-		return 0, fmt.Errorf("ask the index for its position: %w", err)
+		return 0, err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -200,12 +353,7 @@ func (x *Indexer) settled(records []eventlog.Record) {
 
 // advance is called with mu held.
 func (x *Indexer) advance(number int32, offset int64) {
-	p := x.partitions[number]
-	if p == nil {
-		p = &partition{applied: offset}
-		x.partitions[number] = p
-		return
-	}
+	p := x.partition(number)
 	p.applied = max(p.applied, offset)
 	rest := p.waiters[:0]
 	for _, w := range p.waiters {
@@ -217,76 +365,4 @@ func (x *Indexer) advance(number int32, offset int64) {
 	}
 	clear(p.waiters[len(rest):])
 	p.waiters = rest
-}
-
-// WaitApplied returns once readers of the index see the record at pos, or it became a dead letter, or
-// with ctx's error.
-func (x *Indexer) WaitApplied(ctx context.Context, pos eventlog.Position) error {
-	if pos.Topic != event.TopicInstances {
-		return fmt.Errorf("%w: %s", ErrNotIndexed, pos.Topic)
-	}
-	applied, err := x.applied(ctx, pos.Partition)
-	if err != nil {
-		return err
-	}
-	if applied >= pos.Offset {
-		return nil
-	}
-	x.mu.Lock()
-	p := x.partitions[pos.Partition]
-	if p.applied >= pos.Offset {
-		x.mu.Unlock()
-		return nil
-	}
-	w := waiter{offset: pos.Offset, done: make(chan struct{})}
-	p.waiters = append(p.waiters, w)
-	x.mu.Unlock()
-	select {
-	case x.wanted <- struct{}{}:
-	default: // a token is there already
-	}
-	select {
-	case <-w.done:
-		return nil
-	case <-ctx.Done():
-		x.leave(p, w)
-		return ctx.Err()
-	}
-}
-
-// Seen reports whether readers see the record at pos. It costs no question to the index: what was applied
-// before this process began is seen only once Run has started.
-func (x *Indexer) Seen(pos eventlog.Position) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	p := x.partitions[pos.Partition]
-	return p != nil && p.applied >= pos.Offset
-}
-
-// leave takes a waiter out that no longer waits.
-func (x *Indexer) leave(p *partition, w waiter) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for i := range p.waiters {
-		if p.waiters[i].done == w.done {
-			last := len(p.waiters) - 1
-			p.waiters[i] = p.waiters[last]
-			p.waiters[last] = waiter{}
-			p.waiters = p.waiters[:last]
-			return
-		}
-	}
-}
-
-// CaughtUp reports whether the index shows everything that was in the log at the time of the call. It
-// is false when the log cannot tell its newest position.
-func (x *Indexer) CaughtUp() bool {
-	if x.cfg.Head == nil {
-		return false
-	}
-	head := x.cfg.Head(event.TopicInstances)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	p := x.partitions[head.Partition]
-	return p != nil && p.applied >= head.Offset || p != nil && head.Offset == 0
 }

@@ -47,9 +47,11 @@ type Config struct {
 	Source  string // ce_source of dead letters, the node
 	Version string // of this release, told in dead letters
 
-	Head    func() eventlog.Position // newest record of the topic, for the lag; nil: unknown
-	Metrics Metrics                  // nil means none
-	Logger  *slog.Logger             // nil means none
+	// Head is the newest record of a topic with one partition, for the lag; nil: unknown. A consumer that
+	// has the method Behind() int64, records that it has not returned, is asked instead.
+	Head    func() eventlog.Position
+	Metrics Metrics      // nil means none
+	Logger  *slog.Logger // nil means none
 }
 
 // stopTimeout bounds the last commit after the context has ended.
@@ -88,7 +90,8 @@ func (c *Config) complete() error {
 }
 
 // Run consumes until ctx ends, and then returns nil after it has committed what was handled. It returns
-// an error when the log is closed or the stage cannot go on without losing a record.
+// an error when the log is closed or the stage cannot go on without losing a record: a permanent error of
+// the consumer (IsPermanent) is one of those, any other is tried again.
 func Run(ctx context.Context, cfg Config) (err error) {
 	if err := cfg.complete(); err != nil {
 		return err
@@ -123,7 +126,7 @@ func (s *runner) loop(ctx context.Context) error {
 		switch {
 		case err == nil:
 			failures = 0
-		case ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed):
+		case ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) || IsPermanent(err):
 			return err
 		default:
 			failures++
@@ -219,9 +222,14 @@ func (s *runner) commitLast(ctx context.Context) {
 	}
 }
 
+// behinder is a consumer that knows how many records it has not returned, of several partitions say.
+type behinder interface{ Behind() int64 }
+
 func (s *runner) reportLag(records []eventlog.Record) {
 	var behind int64
-	if s.Head != nil {
+	if b, ok := s.consumer.(behinder); ok {
+		behind = b.Behind() + int64(len(records))
+	} else if s.Head != nil {
 		behind = max(s.Head().Offset-records[len(records)-1].Offset, 0) + int64(len(records))
 	}
 	var age time.Duration
@@ -233,6 +241,12 @@ func (s *runner) reportLag(records []eventlog.Record) {
 
 // reportCaughtUp clears the lag when records were the newest ones.
 func (s *runner) reportCaughtUp(records []eventlog.Record) {
+	if b, ok := s.consumer.(behinder); ok {
+		if b.Behind() == 0 {
+			s.Metrics.Lag(0, 0)
+		}
+		return
+	}
 	if s.Head != nil && records[len(records)-1].Offset >= s.Head().Offset {
 		s.Metrics.Lag(0, 0)
 	}

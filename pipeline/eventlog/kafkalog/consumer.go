@@ -25,6 +25,9 @@ const (
 	watchTopics    = 30 * time.Second // for partitions that were added
 	commitPatience = 10 * time.Second
 	leavePatience  = 2 * time.Second
+
+	// believeOutside times, over a second and more, brokers must say that they do not have a position.
+	believeOutside = 8
 )
 
 // ErrLost is returned by Fetch when a consumer's position lies outside of what the log has: records that it
@@ -268,7 +271,7 @@ func (c *Consumer) read(ctx context.Context, g *generation, s *share, partition 
 			return
 		case errors.Is(err, kafka.OffsetOutOfRange):
 			// A new leader may not know its end for a moment, so that it is believed later only.
-			if outside++; outside >= 3 {
+			if outside++; outside >= believeOutside {
 				if lost := c.lost(ctx, partition, offset); lost != nil {
 					c.fail(lost)
 					return

@@ -3,6 +3,7 @@ package kafkalog_test
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -28,12 +29,17 @@ func newPrefix() string { return fmt.Sprintf("test%d", prefixes.Add(1)) }
 
 // at returns the URL of a log on one broker.
 func at(k *testengine.Kafka, prefix string, params ...string) string {
-	return k.URL(prefix) + "?" + strings.Join(append([]string{"replication=1", "partitions=4", "timeout=2s"}, params...), "&")
+	values := url.Values{"replication": {"1"}, "partitions": {"4"}, "timeout": {"2s"}}
+	for _, p := range params {
+		name, value, _ := strings.Cut(p, "=")
+		values.Set(name, value)
+	}
+	return k.URL(prefix) + "?" + values.Encode()
 }
 
-func open(t testing.TB, url string, opt kafkalog.Options) *kafkalog.Log {
+func open(t testing.TB, address string, opt kafkalog.Options) *kafkalog.Log {
 	t.Helper()
-	l, err := kafkalog.Open(t.Context(), url, opt)
+	l, err := kafkalog.Open(t.Context(), address, opt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -148,11 +148,16 @@ func Open(ctx context.Context, rawURL string, opt Options) (*Log, error) {
 }
 
 // reachFor bounds how long Open tries, in deadlines of the brokers: a new topic takes a moment to be known.
+// With a spool there is no need to wait.
 const reachFor = 3
 
 // reach prepares the topics, for a while.
 func (l *Log) reach(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, reachFor*l.cfg.timeout)
+	limit := l.cfg.timeout
+	if l.spool == nil {
+		limit *= reachFor
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := l.prepare(ctx)

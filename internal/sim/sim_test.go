@@ -291,14 +291,18 @@ func TestLiesAreCaught(t *testing.T) {
 	}
 }
 
-// TestOneSeedOneStory plays worlds twice.
+// TestOneSeedOneStory plays worlds twice: what devices hear and what breaks follows from the seed. How many turns it
+// takes may differ by a few, where Go chooses among channels that are ready.
 func TestOneSeedOneStory(t *testing.T) {
 	for seed := range uint64(6) {
-		// Without faults: a stage's pauses after one have a random part that no seed decides. Without crashes of a
-		// dirblob: keys are drawn from the system, and orphans are adopted in their order.
 		opt := Options{Seed: seed, Engine: Engine(seed % 2), Nodes: 3, Objects: 25, Senders: 3, Crashes: 3 * int(seed%2)}
-		if a, b := play(t, opt), play(t, opt); a.Turns != b.Turns || a.Acked != b.Acked || a.Crashes != b.Crashes || a.Adopted != b.Adopted {
+		a, b := play(t, opt), play(t, opt)
+		if a.Acked != b.Acked || a.Refused != b.Refused || a.Crashes != b.Crashes || a.Turns-b.Turns > 10 || b.Turns-a.Turns > 10 {
 			t.Errorf("seed %d:\n%+v\n%+v", seed, a, b)
+		}
+		opt.Seed += 100
+		if c := play(t, opt); c.Turns == a.Turns && c.IOCalls == a.IOCalls && c.Acked == a.Acked {
+			t.Errorf("seeds %d and %d tell the same story: %+v", seed, opt.Seed, c)
 		}
 	}
 }
@@ -312,7 +316,7 @@ func TestWorld(t *testing.T) {
 	if err := json.Unmarshal([]byte(*oneWorld), &opt); err != nil {
 		t.Fatal(err)
 	}
-	for range 25 { // what no seed decides, ids and pauses, may need luck
+	for range 25 { // what no seed decides may need luck
 		if r := hold(t, opt); t.Failed() {
 			t.Logf("%+v", r)
 			return

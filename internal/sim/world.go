@@ -329,8 +329,9 @@ func (w *World) send(n *Node, p *parcel) (again bool) {
 	}
 	rec, err := n.intake.Admit(n.ctx, ingest.Arrival{Body: bytes.NewReader(p.body), Origin: event.Origin{Door: "sim", Device: n.name}})
 	code := reject.CodeOf(err)
-	switch {
-	case n.dead.Load() || w.opt.Engine == Dir && w.disk.Crashed(): // nobody is there to answer
+	// Who waited for this object's UID runs already. The answer is a turn of its own.
+	switch gone := w.turns.await(n, "answer "+p.file); {
+	case gone != nil || w.opt.Engine == Dir && w.disk.Crashed(): // nobody is there to answer
 		return true
 	case err == nil:
 		w.result.Acked++

@@ -23,7 +23,7 @@ func TestPostgres(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer open.Close(context.Background()) //nolint:errcheck // the server breaks it off
+	defer open.Close(context.Background())
 
 	p.Pause()
 	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)

@@ -55,7 +55,7 @@ func BenchmarkApply(b *testing.B) {
 
 // BenchmarkApplyPostgres reports records a second of appliers side by side, each with a partition of its own.
 func BenchmarkApplyPostgres(b *testing.B) {
-	server := testengine.StartPostgres(b, "shared_buffers=256MB", "max_wal_size=2GB")
+	server := testengine.StartPostgres(b, "fsync=on", "shared_buffers=256MB", "max_wal_size=2GB")
 	for _, appliers := range []int{1, 2, 4} {
 		for _, shape := range []struct{ studies, instances int }{{400, 20}, {8000, 1}} {
 			b.Run(fmt.Sprintf("appliers=%d/instances=%d", appliers, shape.instances), func(b *testing.B) {

@@ -226,13 +226,13 @@ func (e *postgresEngine) query(ctx context.Context, text string, args ...any) (r
 			args[i] = plain(s) // from outside: PostgreSQL refuses what is no text
 		}
 	}
-	c, found, err := e.readers.query(ctx, text, args...)
+	c, found, some, err := e.readers.query(ctx, text, args...)
 	if err != nil {
 		err = silent(ctx, err)
 		cancel()
 		return nil, err
 	}
-	return &pgRows{Rows: found, ctx: ctx, end: func() {
+	return &pgRows{Rows: found, ctx: ctx, ahead: true, some: some, end: func() {
 		e.readers.release(c)
 		cancel()
 	}}, nil
@@ -267,12 +267,15 @@ func (e *postgresEngine) apply(ctx context.Context, changes []*change) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	alone := false
+	alone, fresh := false, false
 	for try := 1; ; try++ {
-		err := e.applyOnce(ctx, changes, alone)
+		err := e.applyOnce(ctx, changes, alone, fresh)
 		switch {
 		case errors.Is(err, errAlone):
 			alone = true
+			continue
+		case errors.Is(err, errStale) && !fresh:
+			fresh = true
 			continue
 		case err == nil || try == tries || !metAnother(err):
 			return err
@@ -285,11 +288,14 @@ func (e *postgresEngine) apply(ctx context.Context, changes []*change) error {
 	}
 }
 
-func (e *postgresEngine) applyOnce(ctx context.Context, changes []*change, alone bool) (err error) {
+// errStale tells that a connection had broken while nobody used it.
+var errStale = errors.New("connection had ended")
+
+func (e *postgresEngine) applyOnce(ctx context.Context, changes []*change, alone, fresh bool) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, applyTimeout, errSilent)
 	defer cancel()
 	defer func() { err = silent(ctx, err) }()
-	c, err := e.writers.acquire(ctx)
+	c, err := e.writers.take(ctx, fresh)
 	if err != nil {
 		return err
 	}
@@ -305,6 +311,9 @@ func (e *postgresEngine) applyOnce(ctx context.Context, changes []*change, alone
 		}
 	}()
 	if err := s.begin(); err != nil {
+		if c.used && c.IsClosed() {
+			return errors.Join(errStale, err)
+		}
 		return err
 	}
 	if err := applyTo(ctx, s, newMemory(), postgresDialect, changes); err != nil {

@@ -91,26 +91,27 @@ func (p *pgPool) release(c *pgConn) {
 	<-p.slots
 }
 
-// query asks a question once more when the connection had broken before.
-func (p *pgPool) query(ctx context.Context, text string, args ...any) (*pgConn, pgx.Rows, error) {
+// query asks a question once more when the connection had broken before, and reads the answer's first row.
+func (p *pgPool) query(ctx context.Context, text string, args ...any) (c *pgConn, found pgx.Rows, some bool, err error) {
 	for again := false; ; again = true {
 		c, err := p.take(ctx, again)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 		reused := c.used
 		found, err := c.Query(ctx, text, args...)
 		if err == nil {
+			some = found.Next()
 			err = found.Err()
 		}
 		if err == nil {
-			return c, found, nil
+			return c, found, some, nil
 		}
 		found.Close()
 		broken := c.IsClosed()
 		p.release(c)
 		if again || !reused || !broken || ctx.Err() != nil {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 	}
 }
@@ -131,9 +132,18 @@ func (p *pgPool) close() {
 // pgRows gives its connection back when it is closed.
 type pgRows struct {
 	pgx.Rows
-	ctx  context.Context // of the query
-	end  func()
-	once sync.Once
+	ctx         context.Context // of the query
+	end         func()
+	once        sync.Once
+	ahead, some bool // the first row was read already, if there is one
+}
+
+func (r *pgRows) Next() bool {
+	if r.ahead {
+		r.ahead = false
+		return r.some
+	}
+	return r.Rows.Next()
 }
 
 func (r *pgRows) Err() error { return silent(r.ctx, r.Rows.Err()) }

@@ -50,9 +50,8 @@ const (
 var leads = [8]ecg.LeadID{2, 61, 3, 4, 5, 6, 7, 8}
 
 // Decode reads a Contec file. It refuses with Truncated what has no sample, and with Malformed what has no date
-// where the head must have it.
-func Decode(src ecg.Source, lim ecg.Limits) (*ecg.Recording, error) {
-	lim = lim.Fill()
+// where the head must have it. Nothing in the file states a size, so no limit is asked.
+func Decode(src ecg.Source, _ ecg.Limits) (*ecg.Recording, error) {
 	if src.Size < headBytes+int64(frameBytes) {
 		return nil, reject.At(reject.Truncated, op, 0, "%d bytes", src.Size)
 	}

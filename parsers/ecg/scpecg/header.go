@@ -346,10 +346,10 @@ func (d *decoder) acquisitionTag(t tagged, when *clock) bool {
 		d.header.filters.LowPassHz = ecg.Int(int64(f.u16()))
 	case tagFilterBits:
 		bits := f.u8()
-		switch {
-		case bits&3 == 1:
+		switch bits & 3 {
+		case 1:
 			d.header.filters.NotchHz = ecg.Int(60)
-		case bits&3 == 2:
+		case 2:
 			d.header.filters.NotchHz = ecg.Int(50)
 		}
 		var text []string

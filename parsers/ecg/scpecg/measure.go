@@ -119,8 +119,11 @@ type namedKind struct {
 
 var (
 	pointNames = [...]namedKind{
-		{ecg.POnset, "P onset"}, {ecg.POffset, "P offset"}, {ecg.QRSOnset, "QRS onset"},
-		{ecg.QRSOffset, "QRS offset"}, {ecg.TOffset, "T offset"},
+		{ecg.POnset, "P onset"},
+		{ecg.POffset, "P offset"},
+		{ecg.QRSOnset, "QRS onset"},
+		{ecg.QRSOffset, "QRS offset"},
+		{ecg.TOffset, "T offset"},
 	}
 	axisNames = [...]namedKind{{ecg.PAxis, "P axis"}, {ecg.QRSAxis, "QRS axis"}, {ecg.TAxis, "T axis"}}
 	spans     = [...]struct {
@@ -128,8 +131,10 @@ var (
 		name       string
 		from, till int // of pointNames
 	}{
-		{ecg.PDuration, "P duration", 0, 1}, {ecg.PRInterval, "PR interval", 0, 2},
-		{ecg.QRSDuration, "QRS duration", 2, 3}, {ecg.QTInterval, "QT interval", 2, 4},
+		{ecg.PDuration, "P duration", 0, 1},
+		{ecg.PRInterval, "PR interval", 0, 2},
+		{ecg.QRSDuration, "QRS duration", 2, 3},
+		{ecg.QTInterval, "QT interval", 2, 4},
 	}
 )
 

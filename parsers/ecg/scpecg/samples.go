@@ -17,8 +17,6 @@ type signal struct {
 	data     []byte // lead lengths and data
 }
 
-const signalHead = 6
-
 // readSignal reads the head of section 5 or 6.
 func (d *decoder) readSignal(id int, b []byte) (signal, error) {
 	f := fields{b: b}
@@ -127,7 +125,7 @@ func (d *decoder) decodeLeads(s signal, want []int64) ([][]int16, error) {
 			d.rec.Warn(ecg.WarnLayout, where(s.section)+": lead lengths overflow 16 bits")
 		}
 		if stored := length; int64(used) > stored { // spare bytes that are no overflow
-			leads[i], used, err = d.again(data[:stored], raw, int(want[i]))
+			leads[i], err = d.again(data[:stored], raw, int(want[i]))
 			if err != nil {
 				return nil, err
 			}
@@ -139,12 +137,12 @@ func (d *decoder) decodeLeads(s signal, want []int64) ([][]int16, error) {
 }
 
 // again decodes a lead within its stated length after all.
-func (d *decoder) again(piece []byte, raw bool, want int) ([]int16, int, error) {
+func (d *decoder) again(piece []byte, raw bool, want int) ([]int16, error) {
 	if raw {
-		n := min(want, len(piece)/2)
-		return rawSamples(piece, n), 2 * n, nil
+		return rawSamples(piece, min(want, len(piece)/2)), nil
 	}
-	return unpack(piece, d.tables, want)
+	samples, _, err := unpack(piece, d.tables, want)
+	return samples, err
 }
 
 func rawSamples(b []byte, n int) []int16 {

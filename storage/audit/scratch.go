@@ -36,7 +36,8 @@ func openScratch(ctx context.Context, parent, schema string) (_ *scratch, err er
 			err = errors.Join(fmt.Errorf("make the scratch file: %w", err), s.close())
 		}
 	}()
-	// Nothing in it outlives the process, so it needs neither journal nor sync. Sorting spills beside it.
+	// Nothing in it outlives the process, so it needs neither journal nor sync. Sorting spills to files of
+	// SQLite in the system's folder.
 	dsn := url.URL{Scheme: "file", Path: filepath.Join(dir, "scratch.db"), RawQuery: url.Values{"_pragma": {
 		"journal_mode(OFF)", "synchronous(OFF)", "locking_mode(EXCLUSIVE)", "cache_size(-16384)", "temp_store(FILE)", "page_size(8192)",
 	}}.Encode()}

@@ -19,9 +19,10 @@ func sumsBytes(payload int64) int64 { return 4 * ((payload+sumEvery-1)/sumEvery 
 
 // sums gathers the sums of a payload while it is written.
 type sums struct {
-	done []byte // encoded
-	crc  uint32 // of the piece under way
-	n    int64  // its bytes
+	done  []byte // encoded
+	whole uint32 // of all pieces done
+	crc   uint32 // of the piece under way
+	n     int64  // its bytes
 }
 
 func (s *sums) add(p []byte) {
@@ -37,8 +38,12 @@ func (s *sums) add(p []byte) {
 
 func (s *sums) close() {
 	s.done = binary.LittleEndian.AppendUint32(s.done, s.crc)
+	s.whole = s.payload()
 	s.crc, s.n = 0, 0
 }
+
+// payload returns the sum of all that was added.
+func (s *sums) payload() uint32 { return joined(s.whole, s.crc, s.n) }
 
 // encode returns what is stored. Nothing may be added afterwards.
 func (s *sums) encode() []byte {

@@ -45,8 +45,8 @@ var (
 type writer struct {
 	s      *Store
 	n      int64
-	crc    uint32
-	sums   sums
+	crc    uint32 // while in memory
+	sums   sums   // from then on
 	chunks []*[chunkBytes]byte
 	file   *tempFile // nil while in memory
 	err    error     // of an earlier Write
@@ -64,9 +64,10 @@ func (w *writer) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
-	w.crc = crc32.Update(w.crc, castagnoli, p)
-	if w.file != nil { // packed blobs have no sums
+	if w.file != nil {
 		w.sums.add(p)
+	} else {
+		w.crc = crc32.Update(w.crc, castagnoli, p)
 	}
 	w.n += int64(len(p))
 	return len(p), nil
@@ -169,7 +170,7 @@ func (w *writer) Commit(ctx context.Context, meta blob.Meta) (blob.Info, error) 
 	r := &record{
 		header: header{
 			payload:    w.n,
-			payloadCRC: w.crc,
+			payloadCRC: w.payloadCRC(),
 			meta:       int64(len(text)),
 			metaCRC:    crc32.Checksum(text, castagnoli),
 		},
@@ -185,6 +186,13 @@ func (w *writer) Commit(ctx context.Context, meta blob.Meta) (blob.Info, error) 
 		return blob.Info{}, fmt.Errorf("commit blob: %w", err)
 	}
 	return blob.Info{Key: r.key, Bytes: w.n, Meta: maps.Clone(meta), Created: r.created}, nil
+}
+
+func (w *writer) payloadCRC() uint32 {
+	if w.file != nil {
+		return w.sums.payload()
+	}
+	return w.crc
 }
 
 func (w *writer) payloadInMemory() [][]byte {

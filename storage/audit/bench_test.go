@@ -23,8 +23,10 @@ type province struct {
 	peak atomic.Uint64
 }
 
-func (p *province) key(i int64) string { return fmt.Sprintf("2026/11/22/01M80VCB7WWJXBASPHBNRF8DYB.p/%012d-1196", i*4096) }
-func (p *province) id(i int64) string  { return fmt.Sprintf("01M80VCB7W%016d", i) }
+func (p *province) key(i int64) string {
+	return fmt.Sprintf("2026/11/22/01M80VCB7WWJXBASPHBNRF8DYB.p/%012d-1196", i*4096)
+}
+func (p *province) id(i int64) string { return fmt.Sprintf("01M80VCB7W%016d", i) }
 
 func (p *province) hash(i int64) string { return fmt.Sprintf("%064x", i) }
 

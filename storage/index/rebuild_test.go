@@ -41,7 +41,8 @@ func swaps(t *testing.T, open func() *index.DB, fresh func() rebuildable) {
 	ctx := t.Context()
 	apply := func(x interface {
 		Apply(context.Context, []eventlog.Record) error
-	}, n int) {
+	}, n int,
+	) {
 		t.Helper()
 		if err := x.Apply(ctx, []eventlog.Record{decided(t, n)}); err != nil {
 			t.Fatal(err)

@@ -107,7 +107,7 @@ func (p *Postgres) Kill() {
 	}
 	p.signal(syscall.SIGKILL, true)
 	for _, pid := range sessions {
-		for deadline := time.Now().Add(startTimeout); syscall.Kill(pid, 0) == nil && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(startTimeout); runs(pid) && time.Now().Before(deadline); {
 			time.Sleep(time.Millisecond) // a new server refuses to start beside them
 		}
 	}
@@ -145,19 +145,33 @@ func (p *Postgres) sessions() []int {
 	var out []int
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // it ended
-		}
-		// pid (name) state ppid …; proc(5). Names may have spaces.
-		_, rest, _ := strings.Cut(string(text), ") ")
-		fields := strings.Fields(rest)
-		if len(fields) > 1 && fields[1] == strconv.Itoa(p.cmd.Process.Pid) && fields[0] != "Z" {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if state, parent := stat(pid); parent == p.cmd.Process.Pid && state != "Z" {
 			out = append(out, pid)
 		}
 	}
 	return out
+}
+
+// stat returns a process' state, "" when there is none, and its parent: proc(5).
+func stat(pid int) (state string, parent int) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", 0
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // pid (name) state ppid …; names may have spaces
+	fields := strings.Fields(rest)
+	if len(fields) < 2 {
+		return "", 0
+	}
+	parent, _ = strconv.Atoi(fields[1])
+	return fields[0], parent
+}
+
+// runs tells that a process has not ended. One that nobody waited for yet has.
+func runs(pid int) bool {
+	state, _ := stat(pid)
+	return state != "" && state != "Z"
 }
 
 // URL names the server's data base.

@@ -48,7 +48,7 @@ const (
 	applyTimeout = 60 * time.Second
 
 	// grace is how much longer than the server a client waits for the server's own answer to a time limit.
-	grace = 2 * time.Second
+	grace = time.Second
 
 	// tries is how often a transaction that met another one is begun anew.
 	tries = 12
@@ -100,13 +100,15 @@ func OpenPostgres(ctx context.Context, rawURL string, opt Options) (*DB, error) 
 		"statement_timeout": millis(opt.QueryTimeout),
 		// A plan for the values at hand: what a name or a day selects differs by orders of magnitude.
 		"plan_cache_mode": "force_custom_plan",
+		// There is an index for every question. Before the server has statistics it may not see that.
+		"enable_seqscan": "off",
 	})
 	e.readers.config.AfterConnect = func(ctx context.Context, c *pgconn.PgConn) error { // after it was asked whether it takes writes
 		return c.Exec(ctx, "SET default_transaction_read_only = on").Close()
 	}
 	// A reader who goes away ends the query at the server too, and leaves the connection whole.
 	e.readers.config.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: grace}
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: grace / 2}
 	}
 	e.writers = newPGPool(life, config, opt.Writers, map[string]string{
 		"statement_timeout": millis(applyTimeout),

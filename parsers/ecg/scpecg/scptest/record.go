@@ -13,6 +13,9 @@ type Tag struct {
 	Value []byte
 }
 
+// Bytes is a Tag of bytes.
+func Bytes(id byte, value ...byte) Tag { return Tag{id, value} }
+
 // Text is a Tag of text with its NUL.
 func Text(id byte, s string) Tag { return Tag{id, append([]byte(s), 0)} }
 

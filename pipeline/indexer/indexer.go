@@ -90,6 +90,7 @@ type Indexer struct {
 	partitions map[int32]*partition
 	wanted     chan struct{} // has a token when somebody began to wait
 
+	trust   time.Duration           // how long the index is believed to be where it was
 	suspect bool                    // Apply failed; of the stage's goroutine
 	again   context.CancelCauseFunc // ends this run of the stage; of Run
 }
@@ -98,6 +99,7 @@ type Indexer struct {
 type partition struct {
 	applied int64 // readers see, or it became a dead letter
 	stored  int64 // Apply succeeded with it, or the index said so; -1 for none
+	checked time.Time
 	waiters []waiter
 }
 
@@ -114,7 +116,7 @@ func New(cfg Config) *Indexer {
 	if cfg.Gather == 0 {
 		cfg.Gather = 25 * time.Millisecond
 	}
-	return &Indexer{cfg: cfg, partitions: map[int32]*partition{}, wanted: make(chan struct{}, 1)}
+	return &Indexer{cfg: cfg, partitions: map[int32]*partition{}, wanted: make(chan struct{}, 1), trust: trust}
 }
 
 // Run applies records until ctx ends, and then returns nil. Records that are ready together share a
@@ -149,30 +151,39 @@ func (x *Indexer) Run(ctx context.Context) error {
 	}
 }
 
-// apply hands records to the index. After a failure it asks first whether the index is still where it was:
-// going on behind a gap would hide records for ever.
+// trust is how long an index that others may restore is believed to be where it was. While records come
+// all the time, its absence makes Apply fail, and it is asked then.
+const trust = time.Second
+
+// apply hands records to the index. Where that could have gone back meanwhile, it asks first: going on
+// behind a gap would hide records for ever.
 func (x *Indexer) apply(ctx context.Context, records []eventlog.Record) error {
-	if x.suspect {
-		if err := x.recheck(ctx, records); err != nil {
-			return err
-		}
-		x.suspect = false
+	if err := x.recheck(ctx, records); err != nil {
+		return err
 	}
+	x.suspect = false
 	err := x.cfg.Index.Apply(ctx, records)
 	if err != nil {
 		x.suspect = !stage.IsPermanent(err)
 		return err
 	}
+	now := time.Now()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for i := range records {
 		p := x.partition(records[i].Partition)
-		p.stored = max(p.stored, records[i].Offset)
+		p.stored, p.checked = max(p.stored, records[i].Offset), now
 	}
 	return nil
 }
 
+// recheck compares the index with what it was told, in the partitions of records: all of them after a
+// failure, and those of a shared log that were not heard of for a while.
 func (x *Indexer) recheck(ctx context.Context, records []eventlog.Record) error {
+	_, isShared := x.cfg.Log.(shared)
+	if !isShared && !x.suspect {
+		return nil
+	}
 	asked := map[int32]bool{}
 	for i := range records {
 		number := records[i].Partition
@@ -180,13 +191,17 @@ func (x *Indexer) recheck(ctx context.Context, records []eventlog.Record) error 
 			continue
 		}
 		asked[number] = true
+		x.mu.Lock()
+		p := x.partition(number)
+		was, due := p.stored, x.suspect || time.Since(p.checked) > x.trust
+		x.mu.Unlock()
+		if !due {
+			continue
+		}
 		is, err := x.ask(ctx, number)
 		if err != nil {
 			return err
 		}
-		x.mu.Lock()
-		was := x.partition(number).stored
-		x.mu.Unlock()
 		if is < was {
 			x.again(errWentBack)
 			return errWentBack
@@ -258,7 +273,7 @@ func (x *Indexer) restart(number int32, applied int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	p := x.partition(number)
-	p.applied, p.stored = applied, applied
+	p.applied, p.stored, p.checked = applied, applied, time.Now()
 	x.advance(number, applied)
 }
 

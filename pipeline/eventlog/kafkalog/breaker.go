@@ -134,7 +134,7 @@ func (b *breaker) status() (state breakerState, why error, since, used time.Time
 
 // trip opens the breaker and says so.
 func (l *Log) trip(err error) {
-	if !l.breaker.trip(err) {
+	if !l.breaker.trip(l.hint(err)) {
 		return
 	}
 	if l.spool != nil {
@@ -176,7 +176,7 @@ func (l *Log) keep() {
 		case err == nil:
 			l.breaker.answered()
 		case l.ctx.Err() == nil:
-			l.breaker.trip(err) // the newest reason
+			l.breaker.trip(l.hint(err)) // the newest reason
 		}
 	}
 }

@@ -38,6 +38,7 @@ func firsts(ids []string) (unique []string) {
 // Brokers are killed and started again under load. With a spool nobody is refused, nothing acknowledged is
 // lost, and each writer's events come in its order.
 func TestBrokerKilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	k := testengine.StartKafka(t)
 	prefix := newPrefix()
 	l := open(t, at(k, prefix, "timeout=1s"), kafkalog.Options{Spool: newSpool(t)})
@@ -99,6 +100,7 @@ func TestBrokerKilledUnderLoad(t *testing.T) {
 // With a spool a node starts and takes events while Kafka is away; when it is back they come in order.
 // Without one Open tells.
 func TestKafkaAwayAtStart(t *testing.T) {
+	t.Parallel()
 	k := testengine.StartKafka(t, testengine.KafkaStopped())
 	prefix := newPrefix()
 	if _, err := kafkalog.Open(t.Context(), at(k, prefix, "timeout=500ms"), kafkalog.Options{}); err == nil {
@@ -139,6 +141,7 @@ func TestKafkaAwayAtStart(t *testing.T) {
 // A node is killed while it drains: what the copy of its spool has is delivered by the next one, before new
 // events of the same key.
 func TestHalfDrainedSpoolIsOpenedAgain(t *testing.T) {
+	t.Parallel()
 	k := testengine.StartKafka(t, testengine.KafkaStopped())
 	url := at(k, newPrefix(), "timeout=500ms")
 	dir := t.TempDir()
@@ -194,6 +197,7 @@ func copyFile(t *testing.T, from, to string) {
 
 // A full spool refuses, says so, and takes again once it was drained.
 func TestSpoolIsBounded(t *testing.T) {
+	t.Parallel()
 	k := testengine.StartKafka(t, testengine.KafkaStopped())
 	l := open(t, at(k, newPrefix(), "timeout=500ms"), kafkalog.Options{Spool: newSpool(t), SpoolBytes: 1 << 20})
 	taken := 0
@@ -250,6 +254,7 @@ func blackHole(t *testing.T) (addr string) {
 
 // Brokers that accept and never answer cost a deadline, not more; Close does not wait for them either.
 func TestBlackHole(t *testing.T) {
+	t.Parallel()
 	url := "kafka://" + blackHole(t) + "/x?timeout=500ms"
 	if _, err := kafkalog.Open(t.Context(), url, kafkalog.Options{}); err == nil {
 		t.Fatal("opened")
@@ -263,6 +268,7 @@ func TestBlackHole(t *testing.T) {
 
 // Brokers that stop answering in mid-load: one deadline, and from then on the breaker answers at once.
 func TestBrokersStopAnswering(t *testing.T) {
+	t.Parallel()
 	k := testengine.StartKafka(t)
 	url := at(k, newPrefix(), "timeout=500ms")
 	alone, spooled := open(t, url, kafkalog.Options{}), open(t, url, kafkalog.Options{Spool: newSpool(t)})
@@ -307,6 +313,7 @@ func TestBrokersStopAnswering(t *testing.T) {
 
 // Whose context ends while its event waits behind a request that hangs is told so; the event may be there.
 func TestAppendEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	k := testengine.StartKafka(t)
 	l := open(t, at(k, newPrefix(), "timeout=3s"), kafkalog.Options{})
 	appendAll(t, l, keyed("1", 1))
@@ -335,6 +342,7 @@ func TestAppendEndsWithItsContext(t *testing.T) {
 
 // Close ends what waits with ErrClosed, also while brokers hang.
 func TestCloseWhileBrokersHang(t *testing.T) {
+	t.Parallel()
 	k := testengine.StartKafka(t)
 	l := open(t, at(k, newPrefix()), kafkalog.Options{})
 	c := subscribe(t, l, "g")

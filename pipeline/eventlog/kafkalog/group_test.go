@@ -65,6 +65,7 @@ func (m *member) seen() []eventlog.Record {
 // nothing is left out, each partition is in order with each member, and once they have settled nobody reads
 // what another one has.
 func TestMembersShareAndShareAgain(t *testing.T) {
+	t.Parallel()
 	k := testengine.StartKafka(t)
 	url := at(k, newPrefix(), "partitions=6")
 	l := open(t, url, kafkalog.Options{})
@@ -127,6 +128,7 @@ func TestMembersShareAndShareAgain(t *testing.T) {
 // Who keeps its own positions begins there: behind what the group has committed, ahead of it, or at the
 // beginning when it has none.
 func TestSubscribeAt(t *testing.T) {
+	t.Parallel()
 	k := testengine.StartKafka(t)
 	l := open(t, at(k, newPrefix(), "partitions=1"), kafkalog.Options{})
 	var ids []string
@@ -198,6 +200,7 @@ func (*permanentError) Permanent() bool { return true }
 
 // Brokers that restart do not end a consumer.
 func TestConsumerOutlivesBrokers(t *testing.T) {
+	t.Parallel()
 	k := testengine.StartKafka(t)
 	l := open(t, at(k, newPrefix(), "timeout=1s"), kafkalog.Options{Spool: newSpool(t)})
 	c := subscribe(t, l, "g")
@@ -224,6 +227,7 @@ func TestConsumerOutlivesBrokers(t *testing.T) {
 
 // Reading back: from a position, before one, since a time, and where partitions end.
 func TestReading(t *testing.T) {
+	t.Parallel()
 	k := testengine.StartKafka(t)
 	l := open(t, at(k, newPrefix(), "partitions=3"), kafkalog.Options{})
 	begin := time.Now().UTC()
@@ -287,6 +291,7 @@ func recordIDs(records []eventlog.Record) (ids []string) {
 // What somebody else writes to the topic is seen as what it is, and does not stop a consumer. What we
 // write is what a plain client expects.
 func TestPlainClients(t *testing.T) {
+	t.Parallel()
 	k := testengine.StartKafka(t)
 	prefix := newPrefix()
 	l := open(t, at(k, prefix, "partitions=12"), kafkalog.Options{})

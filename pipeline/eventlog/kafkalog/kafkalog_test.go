@@ -1,11 +1,13 @@
 package kafkalog_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -67,6 +69,7 @@ func newSpool(t testing.TB) *locallog.Log {
 
 // TestContract runs the suite of eventlog.Log, alone and with a spool.
 func TestContract(t *testing.T) {
+	t.Parallel()
 	k := testengine.StartKafka(t)
 	t.Run("alone", func(t *testing.T) {
 		logtest.Run(t, func(t *testing.T) eventlog.Log { return open(t, at(k, newPrefix()), kafkalog.Options{}) })
@@ -130,4 +133,22 @@ func subscribe(t testing.TB, l *kafkalog.Log, group string) eventlog.Consumer {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// lockedBuffer is a log that several goroutines write.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }

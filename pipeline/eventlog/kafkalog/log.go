@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"sync"
@@ -135,10 +136,10 @@ func Open(ctx context.Context, rawURL string, opt Options) (*Log, error) {
 	if err := l.reach(ctx); err != nil {
 		if opt.Spool == nil || errors.Is(err, ErrTopic) || ctx.Err() != nil {
 			_ = l.Close()
-			return nil, fmt.Errorf("open Kafka log: %w", err)
+			return nil, fmt.Errorf("open Kafka log: %w", l.hint(err))
 		}
 		l.logger.Warn("Kafka cannot be reached; events are kept in the spool until it is back", slog.String("error", err.Error()))
-		l.breaker.trip(err)
+		l.breaker.trip(l.hint(err))
 	}
 	l.background.Go(l.keep)
 	if l.spool != nil {
@@ -168,6 +169,14 @@ func (l *Log) reach(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// hint says what a broker may mean that hangs up.
+func (l *Log) hint(err error) error {
+	if l.cfg.mechanism != "" && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)) {
+		return fmt.Errorf("%w (a broker that hangs up so may not know the user or password)", err)
+	}
+	return err
 }
 
 // prepare makes and checks the topics once.

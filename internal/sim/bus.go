@@ -220,18 +220,37 @@ func (l busOf) Since(ctx context.Context, t time.Time, fn func(event.Envelope) e
 	return ctx.Err()
 }
 
-// Subscribe opens a consumer behind what the index has applied: a group's committed position is a hint, which an
-// index that lost its newest transactions must not follow.
-func (l busOf) Subscribe(ctx context.Context, group, _ string) (eventlog.Consumer, error) {
+// Subscribe opens a consumer behind the committed positions of a group.
+func (l busOf) Subscribe(ctx context.Context, group, topic string) (eventlog.Consumer, error) {
+	return l.SubscribeAt(ctx, group, topic, func(_ context.Context, n int32) (int64, error) {
+		l.bus.mu.Lock()
+		defer l.bus.mu.Unlock()
+		return l.bus.groups[group][n], nil
+	})
+}
+
+// SubscribeAt opens a consumer behind the positions that its reader keeps, as kafkalog does.
+func (l busOf) SubscribeAt(ctx context.Context, group, _ string, start func(ctx context.Context, partition int32) (behind int64, err error)) (eventlog.Consumer, error) {
+	if err := l.node.w.turns.await(l.node, "subscribe"); err != nil {
+		return nil, err
+	}
 	c := &consumer{log: l, group: group, at: make([]int64, len(l.bus.parts))}
 	for n := range c.at {
-		applied, err := l.node.db.Applied(ctx, event.TopicInstances, int32(n))
+		behind, err := start(ctx, int32(n))
 		if err != nil {
 			return nil, err
 		}
-		c.at[n] = applied
+		c.at[n] = behind
 	}
 	return c, nil
+}
+
+// Newest returns the offset of the newest record of a partition, -1 for none.
+func (l busOf) Newest(_ context.Context, _ string, n int32) (int64, error) {
+	if head := l.bus.head(int(n)); head.Offset > 0 {
+		return head.Offset, nil
+	}
+	return -1, nil
 }
 
 func (l busOf) Close() error { return nil }

@@ -66,6 +66,7 @@ type simDB struct {
 	db      *index.DB
 	done    func() error
 	history [][]eventlog.Record
+	broken  map[*Node]bool  // their sessions ended with the server that they were of
 	apart   map[int32]int64 // positions outside the transactions: the lie OffsetApart
 }
 
@@ -114,6 +115,10 @@ type dbOf struct {
 func (d dbOf) Apply(ctx context.Context, records []eventlog.Record) error {
 	if err := d.node.w.turns.await(d.node, "apply"); err != nil {
 		return err
+	}
+	if d.sim.broken[d.node] {
+		delete(d.sim.broken, d.node)
+		return errDBAway
 	}
 	if d.node.w.chance(50) {
 		return errDBAway

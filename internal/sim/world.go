@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +53,9 @@ type Options struct {
 	Engine  Engine
 	Nodes   int // of S3; default 1
 	Objects int // that devices send
+
+	Partitions int // of the log; default 1 with Dir, 3 with S3
+
 	Senders int // at a time; default 1
 	Clock   Clock
 	Lie     Lie
@@ -64,7 +68,7 @@ type Options struct {
 	FailAt     int  // I/O call n of the disk fails with FailWith, once (Dir); 0 for none
 	FailWith   syscall.Errno
 	EngineLoss bool // the log loses acknowledged records, the data base its newest transactions (S3)
-	Failover   bool // the data base loses its newest transactions under running nodes (S3)
+	Failover   bool // a standby without the newest transactions takes over under running nodes (S3)
 	Once       bool // devices do not send again what failed
 	Replay     bool // the index is made again from the log, and compared (I4)
 
@@ -129,8 +133,8 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 	w.result.Codes = map[reject.Code]int{}
 	w.turns.rng = rand.New(rand.NewPCG(opt.Seed, 7))
 	w.s3 = &simS3{w: w, objects: map[string]object{}}
-	w.bus = newBus(w, [...]int{1, 3}[opt.Engine])
-	w.db = &simDB{w: w, apart: map[int32]int64{}}
+	w.bus = newBus(w, cmp.Or(opt.Partitions, [...]int{1, 3}[opt.Engine]))
+	w.db = &simDB{w: w, apart: map[int32]int64{}, broken: map[*Node]bool{}}
 	if err := w.db.open(ctx); err != nil {
 		return Result{}, err
 	}
@@ -378,6 +382,9 @@ func (w *World) mischief(ctx context.Context, crashAt []int) error {
 		return w.loseEngines(ctx)
 	}
 	if n := len(w.db.history); w.opt.Failover && n > 0 && w.rng.IntN(25) == 0 {
+		for _, node := range w.nodes {
+			w.db.broken[node] = true
+		}
 		return w.db.rewind(ctx, n-w.rng.IntN(min(n, 5)+1))
 	}
 	if w.faulty && w.rng.IntN(300) == 0 { // a janitor's round

@@ -3,6 +3,7 @@ package index
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -174,6 +175,43 @@ func TestPackedAttributes(t *testing.T) {
 		if err := unpackInto(m, packed[:n]); err == nil && len(m) == len(in) {
 			t.Errorf("cut at %d: no error and all attributes", n)
 		}
+	}
+}
+
+// TestUpgrade holds that an index of an earlier release is emptied, so that the log fills it again: its rows
+// would differ from what this release makes of the same events.
+func TestUpgrade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index.db")
+	driver, err := newDriver()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := open(driver, path)
+	steps, err := sqliteDialect.steps(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range slices.Concat([]string{createVersions}, steps[0].statements, steps[1].statements, []string{
+		`INSERT INTO offsets (topic, partition, applied, event_id) VALUES ('instances', 0, 7, 'x')`,
+		`INSERT INTO conflicts (tenant, sop_instance_uid, received) VALUES ('clinic', '1.2', 3)`,
+	}) {
+		if _, err := raw.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%v in %s", err, s)
+		}
+	}
+	if err := raw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := OpenSQLite(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if at, err := db.Applied(t.Context(), "instances", 0); at != -1 || err != nil {
+		t.Errorf("Applied = %d, %v; want -1", at, err)
+	}
+	if s, err := db.Stats(t.Context()); err != nil || s != (Stats{}) {
+		t.Errorf("Stats = %+v, %v", s, err)
 	}
 }
 

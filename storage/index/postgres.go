@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -305,6 +304,11 @@ func (e *postgresEngine) applyOnce(ctx context.Context, changes []*change, alone
 	s := &pgSession{ctx: ctx, conn: c.Conn, engine: e, only: alone}
 	defer func() {
 		if err != nil && !c.IsClosed() {
+			var said *pgconn.PgError
+			if errors.As(err, &said) && said.Code == codeReadOnly {
+				c.Close(ctx) //nolint:errcheck // the server is a standby now: the next connection looks for the primary
+				return
+			}
 			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
 			defer cancel()
 			if _, rollback := c.Exec(end, "ROLLBACK"); rollback != nil {
@@ -333,18 +337,4 @@ func (e *postgresEngine) close() error {
 	e.readers.close()
 	e.writers.close()
 	return nil
-}
-
-// Redacted returns a URL of OpenPostgres without its password, for logs.
-func Redacted(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil || u.Scheme == "" {
-		return "postgres"
-	}
-	q := u.Query()
-	if q.Has("password") {
-		q.Set("password", "xxxxx")
-		u.RawQuery = q.Encode()
-	}
-	return u.Redacted()
 }

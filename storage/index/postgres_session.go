@@ -53,7 +53,9 @@ func (s *pgSession) begin() error {
 	if s.only {
 		lock = "pg_advisory_xact_lock"
 	}
-	_, err := s.conn.PgConn().Exec(s.ctx, fmt.Sprintf("BEGIN; SELECT %s(%d)", lock, lockKey(s.engine.schema, "all"))).ReadAll()
+	// Each statement sees what was committed before it, also after it waited for a lock; the data base may have
+	// another default.
+	_, err := s.conn.PgConn().Exec(s.ctx, fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT %s(%d)", lock, lockKey(s.engine.schema, "all"))).ReadAll()
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -71,7 +72,25 @@ func oneView(t *testing.T, server *testengine.Postgres) {
 		if a, b := dump(t, lite), dump(t, big); a != b {
 			t.Fatalf("seed %d: %s", seed, difference(a, b))
 		}
+		if a, b := audited(t, lite), audited(t, big); a != b {
+			t.Fatalf("seed %d: an audit sees %s", seed, difference(a, b))
+		}
 	}
+}
+
+// audited returns what an audit reads.
+func audited(t testing.TB, db *index.DB) string {
+	t.Helper()
+	var lines []string
+	err := db.EachRow(t.Context(), func(r index.RowOf) error {
+		lines = append(lines, fmt.Sprintf("%+v\n", r))
+		return nil
+	})
+	if n, bad := db.Miscounted(t.Context()); err != nil || bad != nil || n != 0 {
+		t.Errorf("audit: %v; %d miscounted, %v", err, n, bad)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
 }
 
 // difference returns the lines that only one of two dumps has.
@@ -357,6 +376,28 @@ func TestPostgresAway(t *testing.T) {
 	server.Resume()
 	works("after a pause")
 
+	// A primary that becomes a standby, seen by connections that stay open.
+	if err := server.Exec(t.Context(), "ALTER SYSTEM SET default_transaction_read_only = on"); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Exec(t.Context(), "SELECT pg_reload_conf()"); err != nil {
+		t.Fatal(err)
+	}
+	for { // sessions hear of it by and by
+		err := db.Apply(t.Context(), []eventlog.Record{tape.Stored(indextest.Instance{Study: fmt.Sprintf("1.%d", len(tape.Records))})})
+		if err != nil {
+			unavailable("demoted: Apply", err)
+			tape.Records = tape.Records[:len(tape.Records)-1]
+			break
+		}
+	}
+	if err := server.Exec(t.Context(), "ALTER SYSTEM RESET default_transaction_read_only"); err != nil {
+		t.Fatal(err)
+	}
+	server.Kill()
+	server.Start(t)
+	works("after a demotion")
+
 	// As a standby, or a primary that was fenced.
 	if err := server.Exec(t.Context(), "ALTER ROLE tributary SET default_transaction_read_only = on"); err != nil {
 		t.Fatal(err)
@@ -406,6 +447,9 @@ func TestPostgresKilled(t *testing.T) {
 				if err != nil && !errors.Is(err, index.ErrUnavailable) {
 					t.Errorf("Apply: %v, want ErrUnavailable", err)
 					return
+				}
+				if err != nil {
+					time.Sleep(5 * time.Millisecond) // as the stage pauses before it tries again
 				}
 				select {
 				case moved <- struct{}{}:

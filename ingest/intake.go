@@ -79,6 +79,8 @@ type Intake struct {
 	view  View
 	busy  inFlight
 	large largeBudget
+
+	decoding chan struct{} // a place for each decoder of recordings that runs
 }
 
 // New returns an Intake over its engines.
@@ -98,7 +100,7 @@ func New(cfg Config, blobs Blobs, log Log, view View) *Intake {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Intake{cfg: cfg, blobs: blobs, log: log, view: view, large: newLargeBudget(), busy: inFlight{waiting: map[identity]chan struct{}{}, unseen: map[identity][]lateVersion{}}}
+	return &Intake{cfg: cfg, blobs: blobs, log: log, view: view, large: newLargeBudget(), busy: inFlight{waiting: map[identity]chan struct{}{}, unseen: map[identity][]lateVersion{}}, decoding: make(chan struct{}, maxDecoding)}
 }
 
 // Admit reads one object to its end, keeps it, and returns its receipt once the bytes are durable and its event is
@@ -170,6 +172,9 @@ func (in *Intake) admit(ctx context.Context, a Arrival, ad admission) (Receipt, 
 	if rd.verdict != nil {
 		return in.quarantine(ctx, a, ad, rd, w)
 	}
+	if rd.object == nil {
+		return in.recording(ctx, a, ad, rd, w)
+	}
 	return in.store(ctx, a, ad, rd, w)
 }
 
@@ -195,6 +200,7 @@ func (in *Intake) read(a Arrival, w io.Writer, share *largeShare) (reading, erro
 		if rd.verdict != nil && !errors.As(rd.verdict, &known) {
 			return reading{}, &reject.Error{Code: reject.Internal, Op: "part10.Scan", Offset: -1, Err: rd.verdict}
 		}
+	case decodable(rd.format): // its decoder gives the verdict, when the bytes are kept
 	case rd.format.Kept():
 		rd.verdict = reject.New(reject.NotParsed, "ingest.Admit", "%s is kept until this node reads it", rd.format)
 	default:
@@ -219,6 +225,10 @@ func (in *Intake) judge(a Arrival, rd reading) error {
 	}
 	o := rd.object
 	switch {
+	case o == nil && (a.SOPInstanceUID != "" || a.StudyInstanceUID != ""):
+		return reject.New(reject.StudyMismatch, "ingest.Admit", "%s has none of the UIDs that the request names", rd.format)
+	case o == nil:
+		return nil
 	case a.SOPInstanceUID != "" && a.SOPInstanceUID != o.SOPInstanceUID:
 		return reject.New(reject.ClassMismatch, "ingest.Admit", "SOP Instance UID of the data set is not the command's")
 	case a.SOPClassUID != "" && a.SOPClassUID != o.SOPClassUID:
@@ -356,6 +366,7 @@ func (in *Intake) seal(ctx context.Context, w blob.Writer, ev *event.Instance, k
 		return eventlog.Position{}, storeError("ingest.Admit", err)
 	}
 	ev.Blob.Key = info.Key
+	in.describeWaveform(ctx, ev)
 	return in.announce(ctx, ev, kind, id)
 }
 

@@ -51,12 +51,14 @@ const (
 // maxMetaValue bounds each text that is kept with a blob, bytes. Doors hold their peers to less.
 const maxMetaValue = 512
 
-// bounded cuts s between characters.
-func bounded(s string) string {
-	if len(s) <= maxMetaValue {
+// bounded cuts what is kept with a blob.
+func bounded(s string) string { return cut(s, maxMetaValue) }
+
+// cut returns at most n bytes of s, cut between characters.
+func cut(s string, n int) string {
+	if len(s) <= n {
 		return s
 	}
-	n := maxMetaValue
 	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
 	}

@@ -87,9 +87,17 @@ func (in *Intake) remakeObject(ctx context.Context, info blob.Info, id string, b
 		_, err = in.announce(ctx, &ev, event.TypeInstanceQuarantined, id)
 		return err
 	}
+	if rd.object == nil {
+		kind, err := in.describeRecording(ctx, &ev)
+		if err == nil {
+			_, err = in.announce(ctx, &ev, kind, id)
+		}
+		return err
+	}
 	if err := in.describe(ctx, &ev, rd, info.Meta); err != nil {
 		return err
 	}
+	in.describeWaveform(ctx, &ev)
 	kind := event.TypeInstanceStored
 	if ev.ConflictOf = info.Meta[metaConflictOf]; ev.ConflictOf != "" {
 		kind = event.TypeInstanceConflict

@@ -125,11 +125,18 @@ func (b *breaker) leave() {
 	b.trial = false
 }
 
-// status returns what is known; change is closed when the state is another.
-func (b *breaker) status() (state breakerState, why error, since, used time.Time, change <-chan struct{}) {
+// breakerStatus is what is known of Kafka.
+type breakerStatus struct {
+	state       breakerState
+	why         error
+	since, used time.Time
+	changed     <-chan struct{} // closed when the state is another
+}
+
+func (b *breaker) status() breakerStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.state, b.why, b.since, b.used, b.changed
+	return breakerStatus{b.state, b.why, b.since, b.used, b.changed}
 }
 
 // trip opens the breaker and says so.
@@ -148,17 +155,17 @@ func (l *Log) trip(err error) {
 func (l *Log) keep() {
 	pause := minLook
 	for l.ctx.Err() == nil {
-		state, _, _, used, changed := l.breaker.status()
-		if state != open {
-			if state == closed {
+		now := l.breaker.status()
+		if now.state != open {
+			if now.state == closed {
 				pause = minLook
 			}
 			timer := time.NewTimer(checkEvery)
 			select {
 			case <-l.ctx.Done():
-			case <-changed:
+			case <-now.changed:
 			case <-timer.C:
-				if state == closed && time.Since(used) >= checkEvery {
+				if now.state == closed && time.Since(now.used) >= checkEvery {
 					l.checkUp()
 				}
 				l.refreshCounts()
@@ -185,7 +192,7 @@ func (l *Log) keep() {
 func (l *Log) prepareOrAsk() error {
 	if l.topics.Load() == nil {
 		err := l.prepare(l.ctx)
-		if _, before, _, _, _ := l.breaker.status(); errors.Is(err, ErrTopic) && !errors.Is(before, ErrTopic) {
+		if errors.Is(err, ErrTopic) && !errors.Is(l.breaker.status().why, ErrTopic) {
 			l.logger.Error("Kafka answers, but a topic cannot be used", slog.String("error", err.Error()))
 		}
 		return err

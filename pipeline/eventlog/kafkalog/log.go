@@ -286,8 +286,13 @@ func (l *Log) route(ctx context.Context, backed bool, events []event.Envelope) (
 		}
 	}
 	positions, failed, err := l.produceAll(ctx, events)
-	if err == nil || l.spool == nil || l.ctx.Err() != nil || errors.Is(err, ErrTooLarge) {
-		return positions, err
+	switch {
+	case err == nil:
+		return positions, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case l.spool == nil, l.ctx.Err() != nil, errors.Is(err, ErrTooLarge):
+		return nil, err
 	}
 	// Those that Kafka did not acknowledge. A key has one partition, so its events failed together.
 	rest := make([]event.Envelope, len(failed))

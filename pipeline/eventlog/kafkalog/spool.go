@@ -206,10 +206,9 @@ func (p *spooling) handOver(ctx context.Context, events []event.Envelope, b *bre
 			timer = time.NewTimer(handOverWait)
 			defer timer.Stop()
 		}
-		_, _, _, _, changed := b.status()
 		select {
 		case <-drained:
-		case <-changed:
+		case <-b.status().changed:
 		case <-timer.C:
 			return nil
 		case <-ctx.Done():
@@ -244,18 +243,16 @@ func (p *spooling) nearlyDrained(events []event.Envelope) <-chan struct{} {
 func (l *Log) drain() {
 	pause := minRetry
 	for l.ctx.Err() == nil {
-		state, _, _, _, changed := l.breaker.status()
-		if state == open || l.topics.Load() == nil {
+		now := l.breaker.status()
+		if now.state == open || l.topics.Load() == nil {
 			select {
 			case <-l.ctx.Done():
-			case <-changed:
+			case <-now.changed:
 			}
 			continue
 		}
 		moved, err := l.drainOnce()
-		l.spool.mu.Lock()
-		l.spool.failure = err
-		l.spool.mu.Unlock()
+		l.spool.note(err)
 		switch {
 		case err != nil && l.ctx.Err() == nil:
 			if !errors.Is(err, ErrUnavailable) {
@@ -269,7 +266,7 @@ func (l *Log) drain() {
 			select {
 			case <-l.ctx.Done():
 			case <-l.spool.wake:
-			case <-changed:
+			case <-now.changed:
 			}
 		}
 	}
@@ -295,6 +292,13 @@ func (l *Log) drainOnce() (moved bool, err error) {
 	return moved, nil
 }
 
+// note keeps the drainer's last error for who asks how the log is; nil when it is well.
+func (p *spooling) note(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failure = err
+}
+
 // move sends records to Kafka, and takes them out of the spool when all are acknowledged. Those that were
 // are not sent again while we live, whatever happens to the others.
 func (l *Log) move(topic string, records []eventlog.Record) error {
@@ -304,6 +308,7 @@ func (l *Log) move(topic string, records []eventlog.Record) error {
 	}
 	for pause := minRetry; len(left) > 0; pause = min(2*pause, maxLook) {
 		_, failed, err := l.produceAll(l.ctx, left)
+		l.spool.note(err)
 		if err == nil {
 			break
 		}
@@ -342,12 +347,12 @@ func (l *Log) untilTaken(pause time.Duration) bool {
 		return false
 	}
 	for {
-		state, _, _, _, changed := l.breaker.status()
-		if state != open {
+		now := l.breaker.status()
+		if now.state != open {
 			return true
 		}
 		select {
-		case <-changed:
+		case <-now.changed:
 		case <-l.ctx.Done():
 			return false
 		}

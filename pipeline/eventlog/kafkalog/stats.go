@@ -11,6 +11,7 @@ import (
 // Health is how well a log can do what it is for.
 type Health int
 
+// How a log can be.
 const (
 	Well     Health = iota // Kafka takes events
 	Degraded               // Kafka is away, or behind the spool; events are kept
@@ -33,8 +34,7 @@ type Stats struct {
 
 // Stats returns the figures of now. It asks nobody.
 func (l *Log) Stats() Stats {
-	state, _, _, _, _ := l.breaker.status()
-	s := Stats{BrokersUp: state != open}
+	s := Stats{BrokersUp: l.breaker.status().state != open}
 	if l.spool == nil {
 		return s
 	}
@@ -56,7 +56,8 @@ func (l *Log) State() (Health, error) {
 	if l.ctx.Err() != nil {
 		return Failing, eventlog.ErrClosed
 	}
-	state, why, since, _, _ := l.breaker.status()
+	now := l.breaker.status()
+	why, since := now.why, now.since
 	stats := l.Stats()
 	// An event of usual size must fit.
 	if l.spool != nil && stats.SpoolLimit-stats.SpoolBytes < 64<<10 {
@@ -66,9 +67,9 @@ func (l *Log) State() (Health, error) {
 		return Failing, fmt.Errorf("%w (%d events): %w", ErrSpoolFull, stats.SpoolRecords, why)
 	}
 	switch {
-	case state == open && l.spool == nil:
+	case now.state == open && l.spool == nil:
 		return Failing, fmt.Errorf("%w since %s: %w", ErrUnavailable, since.UTC().Format(time.RFC3339), why)
-	case state == open:
+	case now.state == open:
 		return Degraded, fmt.Errorf("%w since %s, %d events are in the spool: %w", ErrUnavailable, since.UTC().Format(time.RFC3339), stats.SpoolRecords, why)
 	case l.spool != nil && stats.SpoolRecords > 0:
 		l.spool.mu.Lock()
@@ -85,13 +86,14 @@ func (l *Log) State() (Health, error) {
 // Ready returns nil when Append can succeed, in Kafka or in the spool, or why not.
 func (l *Log) Ready(ctx context.Context) error {
 	health, why := l.State()
-	switch {
-	case health == Failing:
+	switch health {
+	case Failing:
 		return why
-	case health == Degraded:
+	case Degraded:
 		if err := l.spool.Ready(ctx); err != nil {
 			return fmt.Errorf("%w; and its spool: %w", why, err)
 		}
+	case Well:
 	}
 	return nil
 }

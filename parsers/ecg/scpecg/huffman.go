@@ -32,8 +32,19 @@ type code struct {
 // table finds codes by the next bits of the data.
 type table struct {
 	codes []code
-	fast  [1 << fastBits]int32 // 1 + index of the code that begins with these bits; 0 for none
+	fast  [1 << fastBits]entry // the code that begins with these bits
 	nodes [][2]int32           // tree of codes longer than fastBits: above 0 a node, below 0 a code, 0 nothing
+}
+
+// entry is a code made ready for use. Its total is 0 where there is none.
+type entry struct {
+	prefix, total uint8 // bits
+	base          int16
+	switches      bool
+}
+
+func (c *code) entry() entry {
+	return entry{prefix: uint8(c.prefix), total: uint8(c.total), base: c.base, switches: c.switches}
 }
 
 // standard is the default Huffman table (Annex C): 0, then 1, 10x, 110x … for ±1 … ±8, then two escapes
@@ -63,15 +74,15 @@ func newTable(codes []code) (t *table, clash bool) {
 		if c.prefix <= fastBits {
 			first := int(head >> (32 - fastBits))
 			for k := range 1 << (fastBits - c.prefix) {
-				if t.fast[first+k] != 0 {
+				if t.fast[first+k].total != 0 {
 					clash = true
 					continue
 				}
-				t.fast[first+k] = int32(i) + 1
+				t.fast[first+k] = c.entry()
 			}
 			continue
 		}
-		if t.fast[head>>(32-fastBits)] != 0 || !t.insert(head, c.prefix, int32(i)) {
+		if t.fast[head>>(32-fastBits)].total != 0 || !t.insert(head, c.prefix, int32(i)) {
 			clash = true
 		}
 	}
@@ -104,11 +115,8 @@ func (t *table) insert(head uint32, prefix int, i int32) bool {
 	return true
 }
 
-// find returns the code that the bits of w, first highest, begin with; nil for none.
-func (t *table) find(w uint64) *code {
-	if i := t.fast[w>>(64-fastBits)]; i != 0 {
-		return &t.codes[i-1]
-	}
+// find returns the long code that the bits of w, first highest, begin with.
+func (t *table) find(w uint64) entry {
 	node := int32(0)
 	for n := range maxPrefix {
 		node = t.nodes[node][w>>(63-n)&1]
@@ -117,9 +125,9 @@ func (t *table) find(w uint64) *code {
 		}
 	}
 	if node >= 0 {
-		return nil
+		return entry{}
 	}
-	return &t.codes[-node-1]
+	return t.codes[-node-1].entry()
 }
 
 // section2 reads the Huffman tables. Without the section, and with tables that have no codes, samples are raw.
@@ -201,17 +209,20 @@ func unpack(b []byte, tables []*table, n int) (samples []int16, used int, err er
 	pos := 0
 	for len(samples) < n && pos < all {
 		w := peek(b, pos)
-		c := t.find(w)
-		if c == nil {
+		c := t.fast[w>>(64-fastBits)]
+		if c.total == 0 {
+			c = t.find(w)
+		}
+		if c.total == 0 {
 			if all-pos < 8 { // padding of the last byte
 				break
 			}
 			return nil, 0, reject.New(reject.Malformed, op, "no Huffman code fits at bit %d of %d", pos, all)
 		}
-		if pos+c.total > all {
+		if pos+int(c.total) > all {
 			break
 		}
-		pos += c.total
+		pos += int(c.total)
 		if c.switches {
 			t = tables[c.base-1]
 			continue

@@ -154,6 +154,20 @@ func appliers(t *testing.T, server *testengine.Postgres) {
 		if seed == 0 {
 			records = indextest.County(t, 40, 10) // the ordinary case: nothing collides but repetitions
 		}
+		if seed == 1 { // versions of few instances in many studies, which study locks do not keep apart
+			tape := indextest.NewTape(t)
+			for i := range 240 {
+				in := indextest.Instance{
+					Study: fmt.Sprintf("1.%d", i%60), SOP: fmt.Sprintf("1.7.%d", i%4), Object: fmt.Sprintf("01%03d", i), Bytes: fmt.Sprint(i % 24),
+					Received: indextest.Epoch.Add(time.Duration(i*37%240) * time.Second), Attributes: map[string]string{"PatientID": fmt.Sprint(i % 3)},
+				}
+				tape.Stored(in)
+				if i%5 == 0 {
+					tape.Resolved(event.TypeConflictResolved, in.Object, "promoted", in.Received)
+				}
+			}
+			records = tape.Records
+		}
 		want := closing(t, open(t, nil))
 		fill(t, want, records, 50)
 		schema := server.Schema(t)
@@ -164,7 +178,7 @@ func appliers(t *testing.T, server *testengine.Postgres) {
 			all.Go(func() {
 				rest := parts[n%4]
 				for len(rest) > 0 {
-					batch := rest[:min(len(rest), 7+n*5)]
+					batch := rest[:min(len(rest), 1+n*2)]
 					if err := db.Apply(t.Context(), batch); err != nil {
 						t.Errorf("seed %d: Apply: %v", seed, err)
 						return
@@ -244,8 +258,10 @@ func slowQuery(t *testing.T, server *testengine.Postgres) {
 	if _, err := conn.Exec(t.Context(), "ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Search(t.Context(), index.Query{Tenant: "clinic"}); err != nil {
-		t.Errorf("Search afterwards: %v", err)
+	for err = index.ErrTimeout; errors.Is(err, index.ErrTimeout); { // a busy machine may take as long for nothing
+		if _, err = db.Search(t.Context(), index.Query{Tenant: "clinic"}); err != nil && !errors.Is(err, index.ErrTimeout) {
+			t.Errorf("Search afterwards: %v", err)
+		}
 	}
 }
 
@@ -317,7 +333,7 @@ func reopen(t *testing.T, server *testengine.Postgres) {
 func TestPostgresAway(t *testing.T) {
 	server := testengine.StartPostgres(t)
 	url := server.Schema(t)
-	db := closing(t, openPostgres(t, url, index.Options{QueryTimeout: 100 * time.Millisecond}))
+	db := closing(t, openPostgres(t, url, index.Options{QueryTimeout: time.Second}))
 	tape := indextest.NewTape(t)
 	works := func(when string) {
 		t.Helper()

@@ -20,7 +20,7 @@ func Mess(t testing.TB, seed uint64, n int) []eventlog.Record {
 	tape := NewTape(t)
 	pool := make([]Instance, max(8, n/4))
 	for i := range pool {
-		study := fmt.Sprintf("1.9.%d", random.IntN(5))
+		study := fmt.Sprintf("1.9.%d", random.IntN(max(5, n/8)))
 		pool[i] = Instance{
 			Tenant: []string{"clinic", "clinic", "clinic", "county"}[random.IntN(4)],
 			Study:  study, Series: fmt.Sprintf("%s.%d", study, random.IntN(3)), SOP: fmt.Sprintf("1.7.%d", random.IntN(len(pool)*2/3)),

@@ -114,7 +114,8 @@ func (e *engines) openKafka(ctx context.Context) error {
 
 func (e *engines) openIndex(ctx context.Context) (err error) {
 	if e.places.index.shared() {
-		e.index, err = index.OpenPostgres(ctx, e.places.index.url, index.Options{Attachments: attachments{e.blobs}})
+		// Studies are taken in while it is away, also by a node that starts then.
+		e.index, err = index.OpenPostgres(ctx, e.places.index.url, index.Options{Attachments: attachments{e.blobs}, Patient: true})
 		return err
 	}
 	return e.openIndexFile(ctx)

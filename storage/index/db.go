@@ -25,6 +25,10 @@ type Options struct {
 
 	// QueryTimeout bounds one statement of a reader in PostgreSQL; 0 means DefaultQueryTimeout.
 	QueryTimeout time.Duration
+
+	// Patient opens an index in PostgreSQL although the server is away: calls give ErrUnavailable until it is
+	// back, and its schema was made or renewed in the background.
+	Patient bool
 }
 
 const (

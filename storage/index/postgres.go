@@ -64,6 +64,7 @@ type postgresEngine struct {
 	writers *pgPool
 	ids     idBlocks
 	stop    context.CancelFunc // ends connections that are being made
+	waiting waiting            // for a server that was away when the index was opened
 }
 
 // OpenPostgres opens the index in a PostgreSQL data base (13 or later, encoding UTF8), and makes or renews its
@@ -73,7 +74,7 @@ type postgresEngine struct {
 // made when it does not exist; without it the first of search_path that exists is used. Unless the URL says
 // otherwise, only a server that takes writes will do (target_session_attrs=read-write).
 //
-// A schema of a newer release is refused. A server that is away gives ErrUnavailable.
+// A schema of a newer release is refused. A server that is away gives ErrUnavailable, unless opt.Patient.
 func OpenPostgres(ctx context.Context, rawURL string, opt Options) (*DB, error) {
 	config, schema, err := postgresConfig(rawURL)
 	if err != nil {
@@ -90,10 +91,16 @@ func OpenPostgres(ctx context.Context, rawURL string, opt Options) (*DB, error) 
 	}
 	life, stop := context.WithCancel(context.Background())
 	e := &postgresEngine{timeout: opt.QueryTimeout, stop: stop}
-	e.schema, err = preparePostgres(ctx, config, schema)
-	if err != nil {
-		stop()
-		return nil, fmt.Errorf("open index: %w", e.fault(err))
+	prepare := func(ctx context.Context) (err error) {
+		e.schema, err = preparePostgres(ctx, config, schema)
+		return e.fault(err)
+	}
+	if err := prepare(ctx); err != nil {
+		if !opt.Patient || !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
+			stop()
+			return nil, fmt.Errorf("open index: %w", err)
+		}
+		e.waiting.begin(life, err, prepare)
 	}
 	e.readers = newPGPool(life, config, opt.Readers, map[string]string{
 		"statement_timeout": millis(opt.QueryTimeout),
@@ -221,6 +228,9 @@ func preparePostgres(ctx context.Context, config *pgx.ConnConfig, schema string)
 }
 
 func (e *postgresEngine) query(ctx context.Context, text string, args ...any) (rows, error) {
+	if err := e.waiting.cause(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, e.timeout+grace, errSilent)
 	for i, v := range args {
 		if s, ok := v.(string); ok {
@@ -240,6 +250,9 @@ func (e *postgresEngine) query(ctx context.Context, text string, args ...any) (r
 }
 
 func (e *postgresEngine) snapshot(ctx context.Context, read func(query func(text string) (rows, error)) error) error {
+	if err := e.waiting.cause(); err != nil {
+		return err
+	}
 	c, err := e.readers.acquire(ctx)
 	if err != nil {
 		return err
@@ -267,6 +280,9 @@ func (e *postgresEngine) snapshot(ctx context.Context, read func(query func(text
 func (e *postgresEngine) apply(ctx context.Context, changes []*change) error {
 	if len(changes) == 0 {
 		return nil
+	}
+	if err := e.waiting.cause(); err != nil {
+		return err
 	}
 	alone, fresh := false, false
 	for try := 1; ; try++ {
@@ -334,6 +350,7 @@ func (e *postgresEngine) applyOnce(ctx context.Context, changes []*change, alone
 
 func (e *postgresEngine) close() error {
 	e.stop()
+	e.waiting.done.Wait()
 	e.readers.close()
 	e.writers.close()
 	return nil

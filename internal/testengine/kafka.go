@@ -182,8 +182,35 @@ func (k *Kafka) Stop() { k.process.signal(syscall.SIGTERM, true) }
 // Kill ends the cluster by SIGKILL.
 func (k *Kafka) Kill() { k.process.signal(syscall.SIGKILL, true) }
 
-// Pause stops the cluster where it is: its ports still accept, and nobody answers.
-func (k *Kafka) Pause() { k.process.signal(syscall.SIGSTOP, false) }
+// Pause stops the cluster where it is: its ports still accept, and nobody answers. It returns when every
+// thread has stopped.
+func (k *Kafka) Pause() {
+	k.t.Helper()
+	k.process.signal(syscall.SIGSTOP, false)
+	for deadline := time.Now().Add(startTimeout); !k.stopped(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			k.t.Fatal("kfake did not stop")
+		}
+	}
+}
+
+// stopped reports whether every thread of the process is (proc_pid_stat(5): state T).
+func (k *Kafka) stopped() bool {
+	k.process.mu.Lock()
+	defer k.process.mu.Unlock()
+	if k.process.cmd == nil {
+		return true
+	}
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", k.process.cmd.Process.Pid))
+	for _, file := range threads {
+		text, err := os.ReadFile(file)
+		_, state, _ := strings.Cut(string(text), ") ") // behind the name
+		if err == nil && !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return len(threads) > 0
+}
 
 // Continue ends Pause.
 func (k *Kafka) Continue() { k.process.signal(syscall.SIGCONT, false) }

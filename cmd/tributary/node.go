@@ -202,7 +202,8 @@ func (n *node) recover(ctx context.Context) error {
 				return fmt.Errorf("bring the index up to the log: %w", err)
 			}
 		}
-		if err := n.adopt(ctx, time.Now()); err != nil {
+		// All of them, those too whose time is still to come by a clock that went back: nothing is on its way.
+		if err := n.adopt(ctx, time.Now(), endOfTime); err != nil {
 			if ctx.Err() != nil {
 				return err
 			}
@@ -223,6 +224,7 @@ func (n *node) recover(ctx context.Context) error {
 const (
 	janitorEvery = 10 * time.Minute
 	orphanGrace  = time.Minute
+	sharedClocks = time.Hour // how far the clocks of nodes and engines may be apart
 )
 
 // janitor adopts orphans while the node runs: an append that failed leaves one.
@@ -234,15 +236,20 @@ func (n *node) janitor(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := n.adopt(ctx, time.Now().Add(-orphanGrace)); err != nil && ctx.Err() == nil {
+			until := time.Now().Add(-orphanGrace)
+			if err := n.adopt(ctx, until, until); err != nil && ctx.Err() == nil {
 				n.cfg.log.Error("orphans wait for the next round", "error", err.Error())
 			}
 		}
 	}
 }
 
-// adopt gives events to blobs made since the last round and before until, and remembers the round.
-func (n *node) adopt(ctx context.Context, until time.Time) error {
+// endOfTime is later than any clock tells.
+var endOfTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// adopt gives events to blobs made since the last round and before until, and remembers that all before
+// done are looked at.
+func (n *node) adopt(ctx context.Context, done, until time.Time) error {
 	mark := n.adoptedMark()
 	var head int64 // of a log that is this node's own
 	if n.local != nil {
@@ -257,10 +264,12 @@ func (n *node) adopt(ctx context.Context, until time.Time) error {
 		had, _ = strconv.ParseInt(offset, 10, 64)
 	}
 	switch {
-	case since.After(until): // the clock went back, and blobs were made before the mark since
+	case since.After(done): // the clock went back, and blobs were made before the mark since
 		since = time.Time{}
 	case n.local != nil && head == 0 || head < had: // the log is new, was lost, or is an older copy
 		since = time.Time{}
+	case !since.IsZero() && n.places.blobs.shared(): // blobs are stamped by other clocks than this node's
+		since = since.Add(-sharedClocks)
 	case !since.IsZero():
 		since = since.Add(-orphanGrace)
 	}
@@ -272,7 +281,7 @@ func (n *node) adopt(ctx context.Context, until time.Time) error {
 		n.cfg.log.Warn("blobs without an event were given one", "count", adopted)
 	}
 	// A lost mark costs a longer look, so no fsync.
-	return os.WriteFile(mark, fmt.Appendf(nil, "%s %d\n", until.UTC().Format(time.RFC3339Nano), head), 0o600)
+	return os.WriteFile(mark, fmt.Appendf(nil, "%s %d\n", done.UTC().Format(time.RFC3339Nano), head), 0o600)
 }
 
 // close closes what was opened, last first.

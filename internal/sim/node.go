@@ -81,8 +81,9 @@ func (n *Node) start() {
 		}
 	})
 	for part := range n.w.bus.parts {
-		if head := n.w.bus.head(part); head.Offset > 0 {
-			if n.stage.WaitApplied(n.ctx, head) != nil {
+		head := n.w.bus.head(part)
+		for head.Offset > 0 && n.stage.WaitApplied(n.ctx, head) != nil {
+			if n.pause(time.Second) != nil {
 				return
 			}
 		}

@@ -136,7 +136,7 @@ func sweep(t *testing.T, step int, opt Options, at func(*Options, int)) {
 		if got := r.Acked + r.Refused; got != opt.Objects {
 			t.Errorf("%d of %d objects were answered\n%s", got, opt.Objects, repeat(opt))
 		}
-		return r.Reached || opt.FailWith != 0 && n == rootSync
+		return r.Reached
 	})
 	s.log(t)
 }
@@ -189,7 +189,7 @@ func TestRandomSeeds(t *testing.T) {
 			EngineLoss: seed%4 == 3, Replay: true,
 		}
 		if seed%8 == 5 {
-			opt.Failover, opt.Partitions = true, 1 // for more, see TestOpenFindings
+			opt.Failover = true
 		}
 		s.add(hold(t, opt))
 		return true
@@ -203,9 +203,7 @@ func TestDiskErrorAtEveryCall(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EDQUOT} {
 		t.Run(errno.Error(), func(t *testing.T) {
 			sweep(t, 1, Options{Engine: Dir, Objects: 12, Senders: 1, Mode: simfs.Drop}, func(o *Options, n int) {
-				if o.FailWith = errno; n != rootSync { // see TestOpenFindings
-					o.FailAt = n
-				}
+				o.FailWith, o.FailAt = errno, n
 			})
 		})
 	}
@@ -233,44 +231,12 @@ func TestStandbyTakesOver(t *testing.T) {
 	var s tally
 	share(t, 16, func(t *testing.T, i int) bool {
 		s.add(hold(t, Options{
-			Seed: uint64(i), Engine: S3, Partitions: 1, Nodes: 1 + i%3, Objects: 40, Senders: 2, Failover: true, Faults: i%4 > 1, Crashes: i % 2, Replay: true,
+			Seed: uint64(i), Engine: S3, Nodes: 1 + i%3, Objects: 40, Senders: 2, Failover: true, Faults: i%4 > 1, Crashes: i % 2, Replay: true,
 		}))
 		return true
 	})
 	s.log(t)
 }
-
-// TestOpenFindings holds what the simulation has found and nobody has mended yet. A case that no longer breaks fails
-// here, so that it moves to where it must hold for ever.
-func TestOpenFindings(t *testing.T) {
-	for name, c := range map[string]struct {
-		opt   Options
-		tries int
-	}{
-		// dirblob.Open syncs the parent of its folder when it makes the folder, and not when it finds it. When that
-		// sync fails, or the process ends before it, the next start goes on in a folder that a power cut takes away
-		// with all in it. Call 4 is that sync.
-		"a folder that was never synced": {Options{Engine: Dir, Objects: 12, Mode: simfs.Drop, FailAt: rootSync, FailWith: syscall.EIO}, 1},
-		// After a failed Apply the indexer asks the index for its position in the partitions of that batch only. Of another
-		// partition, which a standby has lost records of, it goes on behind the gap.
-		"a standby lost records of another partition": {Options{Engine: S3, Nodes: 2, Objects: 60, Senders: 2, Failover: true, Faults: true}, 200},
-	} {
-		t.Run(name, func(t *testing.T) {
-			for range c.tries {
-				r := play(t, c.opt)
-				if len(r.Violations) > 0 {
-					t.Logf("still open: %v", r.Violations[0])
-					return
-				}
-				c.opt.Seed++
-			}
-			t.Error("mended: hold it in the tests above from now on")
-		})
-	}
-}
-
-// rootSync is the I/O call of a first start that syncs the parent of the blob folder.
-const rootSync = 4
 
 // TestLiesAreCaught is the mutation check: with an engine that breaks its word the suite must fail.
 func TestLiesAreCaught(t *testing.T) {

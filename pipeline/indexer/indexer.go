@@ -177,27 +177,28 @@ func (x *Indexer) apply(ctx context.Context, records []eventlog.Record) error {
 	return nil
 }
 
-// recheck compares the index with what it was told, in the partitions of records: all of them after a
-// failure, and those of a shared log that were not heard of for a while.
+// recheck compares the index with what it was told: in every partition after a failure, since a standby
+// that took over may lack the end of any, and else in those of records of a shared log that were not heard
+// of for a while.
 func (x *Indexer) recheck(ctx context.Context, records []eventlog.Record) error {
 	_, isShared := x.cfg.Log.(shared)
 	if !isShared && !x.suspect {
 		return nil
 	}
-	asked := map[int32]bool{}
+	due := map[int32]int64{} // partition → what it was told
+	x.mu.Lock()
 	for i := range records {
-		number := records[i].Partition
-		if asked[number] {
-			continue
+		if p := x.partition(records[i].Partition); time.Since(p.checked) > x.trust {
+			due[records[i].Partition] = p.stored
 		}
-		asked[number] = true
-		x.mu.Lock()
-		p := x.partition(number)
-		was, due := p.stored, x.suspect || time.Since(p.checked) > x.trust
-		x.mu.Unlock()
-		if !due {
-			continue
+	}
+	if x.suspect {
+		for number, p := range x.partitions {
+			due[number] = p.stored
 		}
+	}
+	x.mu.Unlock()
+	for number, was := range due {
 		is, err := x.ask(ctx, number)
 		if err != nil {
 			return err

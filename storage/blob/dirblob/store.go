@@ -115,6 +115,14 @@ func (s *Store) makeRoot() error {
 			return err
 		}
 	}
+	if len(missing) > 0 {
+		return nil
+	}
+	// The folder may be from a run that died before its name was durable. A parent that nobody may read was
+	// made by somebody else, long ago.
+	if err := s.folders.do(filepath.Dir(s.dir)); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
 	return nil
 }
 

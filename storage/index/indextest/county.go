@@ -33,11 +33,12 @@ func County(t testing.TB, studies, instancesEach int) []eventlog.Record {
 		clock := fmt.Sprintf("%02d%02d%02d", random.IntN(24), random.IntN(60), random.IntN(60))
 		kind := kinds[random.IntN(len(kinds))]
 		study := fmt.Sprintf("1.2.826.0.1.3680043.8.498.%d.%d", 10_000_000+i, random.IntN(1_000_000))
+		birth := fmt.Sprintf("19%02d%02d%02d", random.IntN(100), 1+random.IntN(12), 1+random.IntN(28))
 		for n := range instancesEach {
 			series := fmt.Sprintf("%s.%d", study, 1+n*2/instancesEach*(i%5/4))
 			attributes := map[string]string{
 				"PatientName": surname + "^" + given + "=" + hanzi + "^" + character, "PatientID": fmt.Sprintf("P%07d", i*7919%max(studies, 1)),
-				"IssuerOfPatientID": "COUNTY", "PatientBirthDate": fmt.Sprintf("19%02d%02d%02d", random.IntN(100), 1+random.IntN(12), 1+random.IntN(28)),
+				"IssuerOfPatientID": "COUNTY", "PatientBirthDate": birth,
 				"PatientSex": "F", "StudyDate": day.Format("20060102"), "StudyTime": clock, "AccessionNumber": fmt.Sprintf("A%08d", i),
 				"StudyDescription": "腹部超声 Abdomen", "StudyID": fmt.Sprint(i), "ReferringPhysicianName": "Li^Wei=李^伟",
 				"Modality": kind, "SeriesNumber": fmt.Sprint(1 + n*2/instancesEach), "SeriesDescription": "Liver", "BodyPartExamined": "ABDOMEN",

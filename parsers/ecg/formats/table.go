@@ -2,6 +2,7 @@ package formats
 
 import (
 	"github.com/tributary-dicom/tributary/parsers/ecg"
+	"github.com/tributary-dicom/tributary/parsers/ecg/aecg"
 	"github.com/tributary-dicom/tributary/parsers/ecg/cardiosoft"
 	"github.com/tributary-dicom/tributary/parsers/ecg/contec"
 	"github.com/tributary-dicom/tributary/parsers/ecg/dicomwave"
@@ -13,6 +14,7 @@ import (
 
 // decoders is the one list of formats that are read. A new format is one line here.
 var decoders = map[sniff.Format]ecg.Decoder{
+	sniff.AECG:       aecg.Decode,
 	sniff.CardioSoft: cardiosoft.Decode,
 	sniff.DICOM:      dicomwave.Decode,
 	sniff.MUSE:       muse.Decode,

@@ -300,6 +300,13 @@ func (r *Reader) chars(text *strings.Builder) error {
 func (r *Reader) decode(raw []byte) string {
 	text, note := r.cs.Decode(raw, "LT")
 	r.notes |= note
+	if note&charset.Repaired != 0 && r.cs != chinese {
+		// A document has one encoding. Of a short text that is Chinese alone nobody can tell: the bytes of 某 in
+		// GBK are a Latin ligature in UTF-8.
+		if t, n := chinese.Decode(raw, "LT"); n == 0 && t == text {
+			r.cs = chinese
+		}
+	}
 	if strings.IndexFunc(text, control) < 0 {
 		return text
 	}
@@ -310,6 +317,9 @@ func (r *Reader) decode(raw []byte) string {
 		return c
 	}, text)
 }
+
+// chinese is what documents turn out to be in that declare another encoding, or none.
+var chinese = charset.Parse("GB18030")
 
 func control(c rune) bool { return c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0x7F }
 

@@ -37,6 +37,7 @@ type kafkaOptions struct {
 	tls                       bool
 	configs                   []string
 	stopped                   bool
+	front                     func(addr string) string
 }
 
 // KafkaOption changes what StartKafka starts.
@@ -58,6 +59,12 @@ func KafkaConfig(key, value string) KafkaOption {
 	return func(o *kafkaOptions) { o.configs = append(o.configs, key+"="+value) }
 }
 
+// KafkaBehind puts something between clients and each broker: front gets the broker's host:port and returns the
+// one on loopback that clients are told, and from where it forwards.
+func KafkaBehind(front func(addr string) string) KafkaOption {
+	return func(o *kafkaOptions) { o.front = front }
+}
+
 // KafkaStopped takes the ports but starts nothing: Start does.
 func KafkaStopped() KafkaOption { return func(o *kafkaOptions) { o.stopped = true } }
 
@@ -73,10 +80,22 @@ func StartKafka(t testing.TB, opts ...KafkaOption) *Kafka {
 		o(&k.options)
 	}
 	dir := t.TempDir()
+	var listen []string
 	for range k.options.brokers {
-		k.ports = append(k.ports, strconv.Itoa(FreePort(t)))
+		listen = append(listen, strconv.Itoa(FreePort(t)))
 	}
-	args := []string{"-data", filepath.Join(dir, "data"), "-ports", strings.Join(k.ports, ",")}
+	k.ports = listen
+	if k.options.front != nil {
+		k.ports = nil
+		for _, port := range listen {
+			_, told, err := net.SplitHostPort(k.options.front(net.JoinHostPort("127.0.0.1", port)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			k.ports = append(k.ports, told)
+		}
+	}
+	args := []string{"-data", filepath.Join(dir, "data"), "-ports", strings.Join(k.ports, ","), "-listen", strings.Join(listen, ",")}
 	if k.options.user != "" {
 		file := filepath.Join(dir, "password")
 		if err := os.WriteFile(file, []byte(k.options.password), 0o600); err != nil {
@@ -99,8 +118,8 @@ func StartKafka(t testing.TB, opts ...KafkaOption) *Kafka {
 		name:    "kfake",
 		command: func() *exec.Cmd { return exec.CommandContext(context.Background(), bin, args...) },
 		ready: func(ctx context.Context) error {
-			for _, addr := range k.Brokers() {
-				if err := listening(ctx, addr); err != nil {
+			for _, port := range listen {
+				if err := listening(ctx, net.JoinHostPort("127.0.0.1", port)); err != nil {
 					return err
 				}
 			}

@@ -1,7 +1,7 @@
 // Command kfake runs franz-go's Kafka for tests as a process, so that it can be killed, stopped and
 // started again with its data: package testengine starts it.
 //
-//	kfake -data DIR -ports 9092,9093 [-user U -password-file F -mechanism M] [-cert F -key F] [-config K=V]…
+//	kfake -data DIR -ports 9092,9093 [-listen 19092,19093] [-user U -password-file F -mechanism M] [-cert F -key F] [-config K=V]…
 package main
 
 import (
@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -42,6 +43,7 @@ func (c configs) Set(text string) error {
 func run() error {
 	data := flag.String("data", "", "folder of everything that the brokers keep; locked")
 	ports := flag.String("ports", "", "a port of loopback for each broker, separated by commas")
+	listen := flag.String("listen", "", "ports to listen at instead, where something forwards to them from those that clients are told")
 	user := flag.String("user", "", "the one user that may connect (SASL)")
 	passwordFile := flag.String("password-file", "", "file with the user's password")
 	mechanism := flag.String("mechanism", "SCRAM-SHA-512", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
@@ -74,6 +76,25 @@ func run() error {
 		kfake.WithLogger(kfake.BasicLogger(os.Stderr, kfake.LogLevelWarn)),
 		kfake.BrokerConfigs(broker),
 	}
+	if *listen != "" {
+		behind := strings.Split(*listen, ",")
+		if len(behind) != len(numbers) {
+			return fmt.Errorf("-listen has %d ports, -ports %d", len(behind), len(numbers))
+		}
+		opts = append(opts, kfake.ListenFn(func(network, told string) (net.Listener, error) {
+			_, port, err := net.SplitHostPort(told)
+			if err != nil {
+				return nil, err
+			}
+			for i, n := range numbers {
+				if port == strconv.Itoa(n) {
+					l, err := net.Listen(network, net.JoinHostPort("127.0.0.1", behind[i]))
+					return hidden{l, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: n}}, err
+				}
+			}
+			return nil, fmt.Errorf("%s is none of -ports", told)
+		}))
+	}
 	if *user != "" {
 		password, err := os.ReadFile(*passwordFile)
 		if err != nil {
@@ -98,6 +119,14 @@ func run() error {
 	cluster.Close()
 	return nil
 }
+
+// hidden is a listener that clients know by another address.
+type hidden struct {
+	net.Listener
+	told net.Addr
+}
+
+func (h hidden) Addr() net.Addr { return h.told }
 
 // lockFolder keeps two clusters from writing one folder. The lock ends with the process.
 func lockFolder(dir string) (*os.File, error) {

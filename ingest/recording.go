@@ -30,7 +30,9 @@ func decodable(f sniff.Format) bool {
 }
 
 // isWaveform reports whether a SOP class is one of waveforms (PS3.4 §B.5).
-func isWaveform(sopClass string) bool { return strings.HasPrefix(sopClass, "1.2.840.10008.5.1.4.1.1.9.") }
+func isWaveform(sopClass string) bool {
+	return strings.HasPrefix(sopClass, "1.2.840.10008.5.1.4.1.1.9.")
+}
 
 // decode reads a kept recording. A *reject.Error is about its bytes; any other is not.
 func (in *Intake) decode(ctx context.Context, key string, size int64, filename string) (rec *ecg.Recording, err error) {

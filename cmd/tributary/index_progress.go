@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
+	"github.com/tributary-dicom/tributary/pipeline/eventlog/kafkalog"
+	"github.com/tributary-dicom/tributary/pipeline/indexer"
+	"github.com/tributary-dicom/tributary/storage/index"
 )
 
 // indexProgress tells how far an index is that other nodes keep in step with a shared log. It asks the index,
@@ -14,6 +17,7 @@ type indexProgress struct {
 	index interface {
 		Applied(ctx context.Context, topic string, partition int32) (int64, error)
 	}
+	drained func() bool // no event of this node waits for the log
 
 	mu         sync.Mutex
 	partitions map[partitionKey]*reached
@@ -38,16 +42,18 @@ const (
 	progressTimeout = 2 * time.Second
 )
 
-func newIndexProgress(index interface {
-	Applied(ctx context.Context, topic string, partition int32) (int64, error)
-},
-) *indexProgress {
-	return &indexProgress{index: index, partitions: map[partitionKey]*reached{}}
+func newIndexProgress(index *index.DB, log *kafkalog.Log) *indexProgress {
+	return &indexProgress{
+		index: index, drained: func() bool { return log.Stats().SpoolRecords == 0 }, partitions: map[partitionKey]*reached{},
+	}
 }
 
 // Seen reports whether readers are known to see the record at pos. It never waits: an old answer is
 // renewed in the background.
 func (p *indexProgress) Seen(pos eventlog.Position) bool {
+	if pos.Partition == kafkalog.Spooled { // it has its place when the spool is empty, and soon readers see it
+		return p.drained()
+	}
 	key := partitionKey{pos.Topic, pos.Partition}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,6 +95,9 @@ func (p *indexProgress) ask(ctx context.Context, key partitionKey) (int64, error
 
 // WaitApplied returns once readers see the record at pos, or with ctx's error or the index's.
 func (p *indexProgress) WaitApplied(ctx context.Context, pos eventlog.Position) error {
+	if pos.Partition == kafkalog.Spooled {
+		return indexer.ErrUnplaced
+	}
 	tick := time.NewTicker(progressAge)
 	defer tick.Stop()
 	for {

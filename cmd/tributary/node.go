@@ -92,7 +92,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
 	if n.local != nil {
 		n.view.stage = n.indexer
 	} else {
-		n.view.stage = newIndexProgress(n.index)
+		n.view.stage = newIndexProgress(n.index, n.kafka)
 	}
 	n.intake = ingest.New(ingest.Config{
 		Node: source, MaxBytes: cfg.MaxObject, SOPClass: cfg.sopClass(),
@@ -220,16 +220,15 @@ func (n *node) recover(ctx context.Context) error {
 	return nil
 }
 
-// Orphans are looked for this often, and only among blobs that are old enough to have their event.
+// Orphans are looked for (nodeFlags.OrphansEvery) only among blobs that are old enough to have their event.
 const (
-	janitorEvery = 10 * time.Minute
 	orphanGrace  = time.Minute
 	sharedClocks = time.Hour // how far the clocks of nodes and engines may be apart
 )
 
 // janitor adopts orphans while the node runs: an append that failed leaves one.
 func (n *node) janitor(ctx context.Context) error {
-	tick := time.NewTicker(janitorEvery)
+	tick := time.NewTicker(n.cfg.OrphansEvery)
 	defer tick.Stop()
 	for {
 		select {

@@ -22,7 +22,7 @@ type memory struct {
 func (m *memory) Open(_ context.Context, _ string, off, n int64) (io.ReadCloser, error) {
 	m.asked++
 	if m.fault != nil {
-		return io.NopCloser(iotest.ErrReader(m.fault)), nil
+		return io.NopCloser(iotest.ErrReader(m.fault)), nil //nolint:nilerr // it comes while reading
 	}
 	end := int64(len(m.bytes))
 	if n >= 0 {

@@ -24,10 +24,8 @@ type fsckCmd struct {
 	Keep   time.Duration `help:"With --repair: how old a header or layout that nothing names must be to be removed." default:"24h"`
 	List   int           `help:"How many findings of a kind are listed; all are counted." default:"1000" placeholder:"N"`
 	JSON   bool          `help:"Print the report as JSON." name:"json"`
+	Settle time.Duration `help:"How old a blob must be to be missed in a log that others write too; 0 when no node runs." hidden:"" default:"1m"`
 }
-
-// settle is how old a blob must be to be missed in the log when nodes may be running.
-const settle = time.Minute
 
 // Run audits, and fails when something is wrong.
 func (c *fsckCmd) Run(ctx context.Context, std streams) (err error) {
@@ -35,8 +33,8 @@ func (c *fsckCmd) Run(ctx context.Context, std streams) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.Sample < 0 || c.List <= 0 || c.Keep < 0 {
-		return usagef("--sample and --keep are not less than 0, --list is not less than 1")
+	if c.Sample < 0 || c.List <= 0 || c.Keep < 0 || c.Settle < 0 {
+		return usagef("--sample, --keep and --settle are not less than 0, --list is not less than 1")
 	}
 	swept := 0
 	if !at.blobs.shared() {
@@ -59,7 +57,7 @@ func (c *fsckCmd) Run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	if at.blobs.shared() || at.log.shared() {
-		opt.Settle = settle
+		opt.Settle = c.Settle
 	}
 	if exists(at.state) {
 		opt.Dir = at.state

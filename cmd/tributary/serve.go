@@ -45,6 +45,7 @@ type nodeFlags struct {
 	Reserve         int64         `help:"Free disk space that is left alone, in bytes; 0 is 5 % of the disk and at most 2 GiB, -1 is none." default:"0" env:"TRIBUTARY_RESERVE" placeholder:"BYTES"`
 	TusExpiry       time.Duration `help:"How long an unfinished resumable upload is kept." default:"168h" env:"TRIBUTARY_TUS_EXPIRY"`
 	Pprof           string        `help:"Serve Go's profiles at this loopback address." env:"TRIBUTARY_PPROF" placeholder:"HOST:PORT"`
+	OrphansEvery    time.Duration `help:"How often blobs are looked for that have no event." hidden:"" default:"10m" env:"TRIBUTARY_ORPHANS_EVERY"`
 	Drain           time.Duration `help:"How long a shutdown waits for objects in flight." default:"25s" env:"TRIBUTARY_DRAIN"`
 }
 
@@ -130,6 +131,7 @@ func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeCon
 		{"--stall", int64(f.Stall)},
 		{"--tus-expiry", int64(f.TusExpiry)},
 		{"--drain", int64(f.Drain)},
+		{"--orphans-every", int64(f.OrphansEvery)},
 	} {
 		if limit.value <= 0 {
 			fail("%s must be more than 0", limit.flag)

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Installs what the tests use beside Go: DCMTK's tools as devices, Node.js clients of DICOMweb and tus.
+# Installs what the tests use beside Go: DCMTK's tools as devices, PostgreSQL, Node.js clients of DICOMweb
+# and tus; and compiles the test servers for S3 and Kafka.
 # On Debian and Ubuntu as root it installs them; elsewhere it says what is missing, and the tests that
 # need it skip (with CI=true they fail).
 set -eu
 cd "$(dirname "$0")/.."
 missing=()
 command -v storescu >/dev/null || missing+=(dcmtk)
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing+=(postgresql)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 if [ ${#missing[@]} -gt 0 ]; then
@@ -19,3 +21,7 @@ fi
 if command -v npm >/dev/null; then
   (cd e2e/clients && npm ci --silent --no-audit --no-fund) || echo "npm ci failed: the tests with Node.js clients need it" >&2
 fi
+# Compiled once here, so that no test waits for it; the go command keeps the results.
+export GOFLAGS= GOWORK=off CGO_ENABLED=0
+(cd internal/testengines && go build -o /dev/null github.com/versity/versitygw/cmd/versitygw && go build -o /dev/null ./compose)
+(cd internal/testengines/kfake && go build -o /dev/null .)

@@ -6,6 +6,7 @@ import (
 	"github.com/tributary-dicom/tributary/parsers/ecg/cardiosoft"
 	"github.com/tributary-dicom/tributary/parsers/ecg/contec"
 	"github.com/tributary-dicom/tributary/parsers/ecg/dicomwave"
+	"github.com/tributary-dicom/tributary/parsers/ecg/edf"
 	"github.com/tributary-dicom/tributary/parsers/ecg/healforce"
 	"github.com/tributary-dicom/tributary/parsers/ecg/muse"
 	"github.com/tributary-dicom/tributary/parsers/ecg/scpecg"
@@ -21,4 +22,6 @@ var decoders = map[sniff.Format]ecg.Decoder{
 	sniff.Contec:     contec.Decode,
 	sniff.HealForce:  healforce.Decode,
 	sniff.SCPECG:     scpecg.Decode,
+	sniff.EDF:        edf.Decode,
+	sniff.BDF:        edf.Decode,
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/tributary-dicom/tributary/parsers/ecg/healforce"
 	"github.com/tributary-dicom/tributary/parsers/ecg/muse"
 	"github.com/tributary-dicom/tributary/parsers/ecg/scpecg"
+	"github.com/tributary-dicom/tributary/parsers/ecg/sierra"
 	"github.com/tributary-dicom/tributary/parsers/sniff"
 )
 
@@ -24,4 +25,5 @@ var decoders = map[sniff.Format]ecg.Decoder{
 	sniff.SCPECG:     scpecg.Decode,
 	sniff.EDF:        edf.Decode,
 	sniff.BDF:        edf.Decode,
+	sniff.Sierra:     sierra.Decode,
 }

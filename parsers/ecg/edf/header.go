@@ -15,7 +15,6 @@ func (d *decoder) acquired(head []byte) {
 	raw := strings.TrimSpace(date + " " + clock)
 	dmy, hms := numbers(date), numbers(clock)
 	full := d.startdate(head[88:168])
-	t := ecg.Time{Raw: raw}
 	if len(hms) != 3 {
 		hms = nil
 	}
@@ -34,6 +33,7 @@ func (d *decoder) acquired(head []byte) {
 	case full.Valid():
 		year, month, day = full.Time.Year(), int(full.Time.Month()), full.Time.Day()
 	}
+	var t ecg.Time
 	if hms != nil {
 		t = ecg.NewTime(raw, year, month, day, hms[0], hms[1], hms[2], 0, nil)
 	} else {

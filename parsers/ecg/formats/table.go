@@ -8,6 +8,7 @@ import (
 	"github.com/tributary-dicom/tributary/parsers/ecg/dicomwave"
 	"github.com/tributary-dicom/tributary/parsers/ecg/edf"
 	"github.com/tributary-dicom/tributary/parsers/ecg/healforce"
+	"github.com/tributary-dicom/tributary/parsers/ecg/ishne"
 	"github.com/tributary-dicom/tributary/parsers/ecg/muse"
 	"github.com/tributary-dicom/tributary/parsers/ecg/scpecg"
 	"github.com/tributary-dicom/tributary/parsers/ecg/sierra"
@@ -26,4 +27,6 @@ var decoders = map[sniff.Format]ecg.Decoder{
 	sniff.EDF:        edf.Decode,
 	sniff.BDF:        edf.Decode,
 	sniff.Sierra:     sierra.Decode,
+	sniff.ISHNE:      ishne.Decode,
+	sniff.ISHNEAnn:   ishne.DecodeAnnotations,
 }

@@ -111,8 +111,9 @@ type post struct {
 	flags     []string
 	bin       string
 
-	mu   sync.Mutex
-	node *testnode.Node // nil between two of them
+	mu     sync.Mutex
+	node   *testnode.Node // nil between two of them
+	errors string         // that those before logged
 }
 
 // post makes a place for a node with some roles, and starts one there.
@@ -122,12 +123,17 @@ func (f *fleet) post(roles string, flags ...string) *post {
 	p.flags = append([]string{"--roles", roles, "--node", p.name}, append(f.at.flags(), flags...)...)
 	f.posts = append(f.posts, p)
 	f.t.Cleanup(func() {
-		if n := p.now(); n != nil {
+		n := p.take()
+		if n != nil {
 			_ = syscall.Kill(n.PID, syscall.SIGCONT) // it may be gone
 			n.Kill()
-			if f.t.Failed() {
-				f.t.Logf("last lines of %s:\n%s", p.name, n.Log())
-			}
+		}
+		if !f.t.Failed() {
+			return
+		}
+		f.t.Logf("errors of %s:\n%s", p.name, p.errors)
+		if n != nil {
+			f.t.Logf("last lines of %s:\n%s", p.name, n.Log())
 		}
 	})
 	if err := p.start(); err != nil {
@@ -161,6 +167,9 @@ func (p *post) take() *testnode.Node {
 	defer p.mu.Unlock()
 	n := p.node
 	p.node = nil
+	if n != nil {
+		p.errors += n.Errors() + "\n"
+	}
 	return n
 }
 

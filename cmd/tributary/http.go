@@ -162,8 +162,8 @@ func (n *node) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	status, said, engines := http.StatusOK, "ready", map[string]string{}
-	for name, err := range n.ready(ctx, enginesOf(roles)) {
-		engines[name] = "ok"
+	for name, err := range n.ready(ctx, roles) {
+		engines[name] = n.wellness(name)
 		if err != nil {
 			status, said, engines[name] = http.StatusServiceUnavailable, "not ready", err.Error()
 		}

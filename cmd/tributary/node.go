@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,7 +41,8 @@ type nodeConfig struct {
 type node struct {
 	*engines
 	cfg     nodeConfig
-	indexer *indexer.Indexer // nil without the index role
+	indexer *indexer.Indexer      // nil without the index role
+	stuck   atomic.Pointer[error] // why the index stage stands still, nil while it works
 	view    view
 	intake  *ingest.Intake
 	tus     *upload.Tus // nil without the intake role, as is dicom
@@ -65,7 +67,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
 		return n, err
 	}
 	n.engines = opened
-	n.metrics.MustRegister(newEngineCollector(func(ctx context.Context) map[string]error { return n.ready(ctx, enginesOf(cfg.Roles)) }))
+	n.metrics.MustRegister(newEngineCollector(func(ctx context.Context) map[string]error { return n.ready(ctx, cfg.Roles) }))
 	if n.kafka != nil {
 		registerSpool(n.metrics, n.kafka.Stats)
 	}
@@ -133,7 +135,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 	stages, stopStages := context.WithCancel(context.WithoutCancel(ctx))
 	staging, stages := errgroup.WithContext(stages)
 	if n.indexer != nil {
-		staging.Go(func() error { return n.indexer.Run(stages) })
+		staging.Go(func() error { return n.indexing(stages) })
 	}
 	defer func() {
 		stopStages()

@@ -54,9 +54,10 @@ type Node struct {
 	Dir   string // the data folder
 	PID   int
 
-	cmd  *exec.Cmd
-	logs *tail
-	done chan error
+	cmd    *exec.Cmd
+	logs   *tail
+	errors *tail
+	done   chan error
 }
 
 // Start runs a node over dir, which may hold an earlier node's data, and waits until it is ready. The
@@ -78,7 +79,7 @@ func Start(t testing.TB, dir string, flags ...string) *Node {
 
 // Launch is Start without a test.
 func Launch(bin, dir string, flags ...string) (*Node, error) {
-	n := &Node{AET: "TRIBUTARY", Dir: dir, logs: &tail{}, done: make(chan error, 1)}
+	n := &Node{AET: "TRIBUTARY", Dir: dir, logs: &tail{}, errors: &tail{}, done: make(chan error, 1)}
 	args := append([]string{"serve", "--data", dir, "--http", "127.0.0.1:0", "--dicom", "127.0.0.1:0", "--log-format", "json"}, flags...)
 	n.cmd = exec.CommandContext(context.Background(), bin, args...)
 	n.cmd.Stdout = io.Discard
@@ -96,8 +97,11 @@ func Launch(bin, dir string, flags ...string) (*Node, error) {
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
 			n.logs.add(lines.Text())
-			var rec struct{ Msg, HTTP, DICOM string }
-			if n.URL == "" && json.Unmarshal(lines.Bytes(), &rec) == nil && rec.Msg == "ready" {
+			var rec struct{ Level, Msg, HTTP, DICOM string }
+			if json.Unmarshal(lines.Bytes(), &rec) == nil && rec.Level == "ERROR" {
+				n.errors.add(lines.Text())
+			}
+			if n.URL == "" && rec.Msg == "ready" {
 				n.URL, n.DICOM = "http://"+rec.HTTP, rec.DICOM
 				close(ready)
 			}
@@ -131,6 +135,9 @@ func (n *Node) end(sig syscall.Signal) error {
 
 // Log returns the last lines that the node logged.
 func (n *Node) Log() string { return n.logs.String() }
+
+// Errors returns the last lines of level ERROR that the node logged.
+func (n *Node) Errors() string { return n.errors.String() }
 
 // Get fetches a path and returns status and body.
 func (n *Node) Get(t testing.TB, path string) (int, []byte) {

@@ -21,6 +21,10 @@ import (
 // belongs to another log, or the log lost its end. Going on would hide new records from readers.
 var ErrAhead = errors.New("the index is ahead of the log: it must be rebuilt")
 
+// ErrOtherLog is returned by Run when the record up to which the index has applied a partition is another one
+// now: the log lost its end, and gave its offsets again. Records before and behind it may be missed.
+var ErrOtherLog = errors.New("the log is not the one that the index was made from: it must be rebuilt")
+
 // ErrUnplaced is returned by WaitApplied for an event that has no place in the log yet: it lies in the spool
 // of a node while the log is away (Partition -1).
 var ErrUnplaced = errors.New("the event is on its way to the log")
@@ -54,6 +58,16 @@ type shared interface {
 
 	// Newest returns the offset of the newest record of a partition, -1 when there is none.
 	Newest(ctx context.Context, topic string, partition int32) (int64, error)
+}
+
+// placed is an index that knows the last record that it has applied, by its event.
+type placed interface {
+	LastApplied(ctx context.Context, topic string, partition int32) (offset int64, eventID string, err error)
+}
+
+// rereader is a log that can be read at any position.
+type rereader interface {
+	ReadFrom(ctx context.Context, topic string, from eventlog.Position, most int) ([]eventlog.Record, error)
 }
 
 // Config of an Indexer. Log and Index are required.
@@ -120,7 +134,7 @@ func New(cfg Config) *Indexer {
 }
 
 // Run applies records until ctx ends, and then returns nil. Records that are ready together share a
-// transaction; one that comes after a pause is applied at once. Run it once.
+// transaction; one that comes after a pause is applied at once. Run it once at a time.
 //
 // When the index turns out to have gone back (it was restored, or its standby took over with less), records
 // are read again from where it is.
@@ -264,9 +278,38 @@ func (x *Indexer) begin(ctx context.Context, number int32) (behind int64, err er
 		if applied > newest {
 			return 0, stage.Permanent(fmt.Errorf("%w (partition %d: applied %d, newest record %d)", ErrAhead, number, applied, newest))
 		}
+		if err := x.recognise(ctx, number); err != nil {
+			return 0, err
+		}
 	}
 	x.restart(number, applied)
 	return applied, nil
+}
+
+// recognise compares the last record that was applied with the one that the log has there, where both can
+// tell. One that the log has no more, since it is pruned, is believed.
+func (x *Indexer) recognise(ctx context.Context, number int32) error {
+	index, knows := x.cfg.Index.(placed)
+	log, reads := x.cfg.Log.(rereader)
+	if !knows || !reads {
+		return nil
+	}
+	offset, id, err := index.LastApplied(ctx, event.TopicInstances, number)
+	if err != nil {
+		return fmt.Errorf("ask the index for its position: %w", err)
+	}
+	if offset < 0 || id == "" {
+		return nil
+	}
+	at := eventlog.Position{Topic: event.TopicInstances, Partition: number, Offset: offset}
+	records, err := log.ReadFrom(ctx, event.TopicInstances, at, 1)
+	if err != nil {
+		return fmt.Errorf("read the log where the index ends: %w", err)
+	}
+	if len(records) == 1 && records[0].Offset == offset && records[0].Event.ID != id {
+		return stage.Permanent(fmt.Errorf("%w (partition %d, record %d)", ErrOtherLog, number, offset))
+	}
+	return nil
 }
 
 // restart takes the index's word for how far a partition is, also when that is less than was thought.

@@ -87,12 +87,16 @@ func (w *wave) channel(name string) int {
 	return 0
 }
 
+// maxNoteBytes bounds a text in bytes, not characters: dciodvfy and others count those, and what is cut here goes
+// on in the next item. It leaves room for line ends and for the longer codes of GB18030.
+const maxNoteBytes = 700
+
 // note adds a text, in several items where it is longer than ST allows.
 func (a *annotator) note(text string) {
 	for text = strings.TrimSpace(text); text != ""; {
-		part, n := text, 0
+		part := text
 		for at := range text {
-			if n++; n > 900 { // below 1024, so that line ends have a place
+			if at > maxNoteBytes {
 				part = text[:at]
 				break
 			}
@@ -315,7 +319,7 @@ var kindConcepts = map[ecg.AnnotationKind]code{
 
 // waves are CID 3335 by the names that formats give them.
 var waveConcepts = map[string]code{
-	"P": {"10:256", "MDC", "P wave"}, "QRS": {"10:1600", "MDC", "Entire QRS (excluding P, T and U)"}, "T": {"10:1024", "MDC", "T wave"}, "U": {"10:1152", "MDC", "U wave"},
+	"P": {"10:256", "MDC", "P wave"}, "QRS": {"10:1600", "MDC", "QRS wave (excluding P, T and U)"}, "T": {"10:1024", "MDC", "T wave"}, "U": {"10:1152", "MDC", "U wave"},
 }
 
 func (a *annotator) markItem(p *places) *dataset {

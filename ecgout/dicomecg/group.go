@@ -18,6 +18,9 @@ func (b *builder) item(w *wave) []byte {
 	d := &dataset{t: b.t}
 	if b.offset() {
 		d.number(0x00181068, g.StartOffset, where)
+		// Of the Synchronization Module, and repeated here: dciodvfy looks for the condition of the offset
+		// beside the offset, and calls it an error otherwise.
+		d.ascii(0x00181800, "CS", "Y")
 	}
 	originality := "ORIGINAL"
 	if g.Kind == ecg.Median {

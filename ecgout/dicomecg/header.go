@@ -38,6 +38,10 @@ func (b *builder) sopCommon(d *dataset) {
 	d.ascii(0x00080005, "CS", string(b.opt.Charset))
 	d.ascii(0x00080016, "UI", b.plan.SOPClassUID)
 	d.ascii(0x00080018, "UI", b.plan.SOPInstanceUID)
+	scheme := d.item()
+	scheme.ascii(0x00080102, "SH", private)
+	scheme.ascii(0x00080115, "ST", "Tributary: concepts without a public code, named by the file that has them")
+	d.items(0x00080110, scheme)
 	if t := b.rec.Acquired; t.Valid() && t.ZoneKnown {
 		d.ascii(0x00080201, "SH", t.Time.Format("-0700"))
 	}

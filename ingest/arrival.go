@@ -22,6 +22,9 @@ type Arrival struct {
 	StudyInstanceUID string // study of the STOW-RS URL
 	SHA256           string // hex; the sender's checksum of the whole object
 
+	// DerivedFrom is the object id of what this object was made from, "" for one that came from outside.
+	DerivedFrom string
+
 	MaxBytes int64 // 0 means the Intake's limit
 }
 

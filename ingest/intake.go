@@ -425,7 +425,7 @@ func (in *Intake) attach(ctx context.Context, ev *event.Instance, what string, d
 // instance fills an event with all that is known before the blob has its key.
 func (in *Intake) instance(a Arrival, ad admission, rd reading) event.Instance {
 	ev := event.Instance{
-		ObjectID: ad.objectID, Tenant: a.Tenant, Origin: a.Origin, ScannerVersion: ScannerVersion,
+		ObjectID: ad.objectID, Tenant: a.Tenant, Origin: a.Origin, ScannerVersion: ScannerVersion, DerivedFrom: a.DerivedFrom,
 		Blob: event.Blob{
 			Bytes: rd.bytes, SHA256: rd.file, DatasetSHA256: rd.dataset, DatasetOffset: rd.dsOff,
 			MediaType: rd.format.MediaType(), Format: rd.format.String(),

@@ -163,7 +163,7 @@ func (w *world) QuarantinedBytes(_ context.Context, tenant, sum string) (index.Q
 	for _, env := range w.events {
 		in, err := event.Decode[event.Instance](env.Data)
 		if err == nil && env.Type == event.TypeInstanceQuarantined && in.Tenant == tenant && in.Blob.SHA256 == sum {
-			return index.Quarantined{ObjectID: in.ObjectID, BlobKey: in.Blob.Key}, nil
+			return index.Quarantined{ObjectID: in.ObjectID, BlobKey: in.Blob.Key, Reason: in.Reason, Detail: in.ReasonDetail}, nil
 		}
 	}
 	return index.Quarantined{}, index.ErrNotFound

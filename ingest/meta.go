@@ -33,6 +33,7 @@ const (
 	metaReasonOffset = "reason_offset" // bytes, decimal
 	metaHeaderBlob   = "header_blob"   // attachments in blobs of their own, which were there first
 	metaLayoutBlob   = "layout_blob"
+	metaDerivedFrom  = "derived_from"
 
 	// Of a decision: the type of its event, and the study that it is filed under.
 	metaEventType = "event_type"
@@ -86,7 +87,7 @@ func metaOf(ev *event.Instance, eventID string) blob.Meta {
 		metaDoor: ev.Origin.Door, metaDevice: ev.Origin.Device, metaFacility: ev.Origin.Facility,
 		metaRemote: ev.Origin.Remote, metaCallingAE: ev.Origin.CallingAE, metaCalledAE: ev.Origin.CalledAE,
 		metaFilename: ev.Origin.Filename, metaConflictOf: ev.ConflictOf, metaReason: ev.Reason,
-		metaReasonDetail: ev.ReasonDetail, metaHeaderBlob: besideBlob(ev.Header), metaLayoutBlob: besideBlob(ev.Frames),
+		metaReasonDetail: ev.ReasonDetail, metaDerivedFrom: ev.DerivedFrom, metaHeaderBlob: besideBlob(ev.Header), metaLayoutBlob: besideBlob(ev.Frames),
 	} {
 		if value = bounded(value); value != "" {
 			m[key] = value

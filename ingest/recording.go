@@ -158,6 +158,10 @@ func (in *Intake) describeRecording(ctx context.Context, ev *event.Instance) (ki
 	case err != nil:
 		return "", err
 	}
+	if rec.Format != sniff.PDF && !sampled(rec) {
+		ev.Reason, ev.ReasonDetail = string(reject.NotParsed), "a description of a recording, without its samples"
+		return event.TypeInstanceQuarantined, nil
+	}
 	ids := ecg.Identity(ev.Tenant, ev.Blob.SHA256, rec)
 	ev.Attributes = attributesOf(rec)
 	ev.IDs = event.IDs{
@@ -170,6 +174,16 @@ func (in *Intake) describeRecording(ctx context.Context, ev *event.Instance) (ki
 	ev.ECG = factsOf(rec)
 	urgent(ev, rec)
 	return event.TypeInstanceStored, nil
+}
+
+// sampled reports whether a recording has anything to show.
+func sampled(rec *ecg.Recording) bool {
+	for _, g := range rec.Groups {
+		if g.Length > 0 && len(g.Leads) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // describeWaveform adds what a DICOM waveform says to its event. What cannot be read is not told: the object

@@ -63,7 +63,7 @@ func (in *Intake) remake(ctx context.Context, key, id string) error {
 
 // remakeObject reads a blob as if it came again.
 func (in *Intake) remakeObject(ctx context.Context, info blob.Info, id string, body io.Reader) error {
-	a := Arrival{Body: body, Tenant: info.Meta[metaTenant], Origin: originOf(info.Meta, info.Created), MaxBytes: info.Bytes}
+	a := Arrival{Body: body, Tenant: info.Meta[metaTenant], Origin: originOf(info.Meta, info.Created), DerivedFrom: info.Meta[metaDerivedFrom], MaxBytes: info.Bytes}
 	ad := admission{objectID: info.Meta[metaObjectID], received: info.Created}
 	share := largeShare{from: &in.large, ctx: ctx}
 	defer share.giveBack()

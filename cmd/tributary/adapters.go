@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/tributary-dicom/tributary/ingest"
+	"github.com/tributary-dicom/tributary/pipeline/derive"
+	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
+	"github.com/tributary-dicom/tributary/pipeline/stage"
 	"github.com/tributary-dicom/tributary/storage/blob"
 	"github.com/tributary-dicom/tributary/storage/index"
 )
@@ -42,4 +46,30 @@ func (a attachments) ReadBlob(ctx context.Context, key string, most int64) ([]by
 		return nil, fmt.Errorf("blob %s has more than %d bytes", key, most)
 	}
 	return data, nil
+}
+
+// deriveConfig wires the derive stage: it reads originals from the blobs, and what it makes goes the way of
+// every arrival.
+func (n *node) deriveConfig(metrics stage.Metrics) derive.Config {
+	cfg := derive.Config{
+		Log: n.events, Source: "/tributary/" + n.cfg.Node, Version: version, Metrics: metrics, Logger: n.cfg.log,
+		Open: func(ctx context.Context, key string, size int64) (io.ReaderAt, error) {
+			return blob.At(ctx, n.blobs, key, size)
+		},
+		Admit: func(ctx context.Context, d derive.Derived) error {
+			origin := d.Source.Origin // of the device: who sent it, and when
+			origin.Door = "derive"
+			rec, err := n.intake.Admit(ctx, ingest.Arrival{
+				Body: d.Body, Tenant: d.Source.Tenant, Origin: origin, DerivedFrom: d.Source.ObjectID,
+			})
+			if err == nil && rec.Status == ingest.Quarantined {
+				n.cfg.log.Error("a derived object is in quarantine", "original", d.Source.ObjectID, "object", rec.ID, "reason", rec.Reason)
+			}
+			return err
+		},
+	}
+	if n.local != nil {
+		cfg.Head = func() eventlog.Position { return n.local.Head(event.TopicInstances) }
+	}
+	return cfg
 }

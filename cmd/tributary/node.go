@@ -21,6 +21,7 @@ import (
 	"github.com/tributary-dicom/tributary/ingest"
 	"github.com/tributary-dicom/tributary/ingest/storescp"
 	"github.com/tributary-dicom/tributary/ingest/upload"
+	"github.com/tributary-dicom/tributary/pipeline/derive"
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
 	"github.com/tributary-dicom/tributary/pipeline/indexer"
@@ -48,6 +49,8 @@ type node struct {
 	tus     *upload.Tus // nil without the intake role, as is dicom
 	dicom   *dimse.Server
 	metrics *prometheus.Registry
+
+	deriveMetrics stage.Metrics
 
 	httpListener  net.Listener
 	dicomListener net.Listener // nil without the intake role
@@ -83,6 +86,9 @@ func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
 	stages, err := stage.NewCollectors(n.metrics)
 	if err != nil {
 		return n, err
+	}
+	if cfg.has(roleDerive) {
+		n.deriveMetrics = stages.For("derive")
 	}
 	if cfg.has(roleIndex) {
 		n.indexer = indexer.New(indexer.Config{
@@ -136,6 +142,9 @@ func (n *node) serve(ctx context.Context) (err error) {
 	staging, stages := errgroup.WithContext(stages)
 	if n.indexer != nil {
 		staging.Go(func() error { return n.indexing(stages) })
+	}
+	if n.cfg.has(roleDerive) {
+		staging.Go(func() error { return derive.Run(stages, n.deriveConfig(n.deriveMetrics)) })
 	}
 	defer func() {
 		stopStages()

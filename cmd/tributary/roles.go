@@ -9,10 +9,11 @@ import (
 const (
 	roleIntake = "intake" // the doors
 	roleIndex  = "index"  // the index stage
+	roleDerive = "derive" // DICOM objects of recordings in other formats
 	roleReview = "review" // readers and operators
 )
 
-var allRoles = []string{roleIntake, roleIndex, roleReview}
+var allRoles = []string{roleIntake, roleIndex, roleDerive, roleReview}
 
 func (f nodeFlags) has(role string) bool { return slices.Contains(f.Roles, role) }
 
@@ -39,6 +40,7 @@ func checkRoles(roles []string, at places) error {
 var needs = map[string][]string{
 	roleIntake: {"blobs", "log"},
 	roleIndex:  {"log", "index"},
+	roleDerive: {"blobs", "log"},
 	roleReview: {"blobs", "index"},
 }
 

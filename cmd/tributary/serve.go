@@ -28,7 +28,7 @@ type nodeFlags struct {
 	AET   string `help:"Our AE title." default:"TRIBUTARY" env:"TRIBUTARY_AET"`
 	Node  string `help:"Name of this node in events (default: the host's name)." env:"TRIBUTARY_NODE" placeholder:"NAME"`
 
-	Roles []string `help:"What this node does, of intake, index, review; apart only with shared engines." default:"intake,index,review" env:"TRIBUTARY_ROLES" placeholder:"ROLE,…"`
+	Roles []string `help:"What this node does, of intake, index, derive, review; apart only with shared engines." default:"intake,index,derive,review" env:"TRIBUTARY_ROLES" placeholder:"ROLE,…"`
 
 	CheckAET   bool     `help:"Reject Associations that call another AE title than ours." name:"check-aet" env:"TRIBUTARY_CHECK_AET"`
 	Peers      []string `help:"Who may associate: AET, AET@ADDRESS or *@NETWORK/BITS; repeatable (default: everyone)." name:"peer" env:"TRIBUTARY_PEERS" placeholder:"AET[@ADDR]"`

@@ -7,11 +7,14 @@ import (
 	"github.com/tributary-dicom/tributary/parsers/ecg/contec"
 	"github.com/tributary-dicom/tributary/parsers/ecg/dicomwave"
 	"github.com/tributary-dicom/tributary/parsers/ecg/edf"
+	"github.com/tributary-dicom/tributary/parsers/ecg/eli"
 	"github.com/tributary-dicom/tributary/parsers/ecg/healforce"
 	"github.com/tributary-dicom/tributary/parsers/ecg/ishne"
 	"github.com/tributary-dicom/tributary/parsers/ecg/muse"
+	"github.com/tributary-dicom/tributary/parsers/ecg/schiller"
 	"github.com/tributary-dicom/tributary/parsers/ecg/scpecg"
 	"github.com/tributary-dicom/tributary/parsers/ecg/sierra"
+	"github.com/tributary-dicom/tributary/parsers/ecg/zoncare"
 	"github.com/tributary-dicom/tributary/parsers/sniff"
 )
 
@@ -29,4 +32,7 @@ var decoders = map[sniff.Format]ecg.Decoder{
 	sniff.Sierra:     sierra.Decode,
 	sniff.ISHNE:      ishne.Decode,
 	sniff.ISHNEAnn:   ishne.DecodeAnnotations,
+	sniff.ELI:        eli.Decode,
+	sniff.Schiller:   schiller.Decode,
+	sniff.Zoncare:    zoncare.Decode,
 }

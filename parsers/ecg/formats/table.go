@@ -14,6 +14,7 @@ import (
 	"github.com/tributary-dicom/tributary/parsers/ecg/schiller"
 	"github.com/tributary-dicom/tributary/parsers/ecg/scpecg"
 	"github.com/tributary-dicom/tributary/parsers/ecg/sierra"
+	"github.com/tributary-dicom/tributary/parsers/ecg/wfdb"
 	"github.com/tributary-dicom/tributary/parsers/ecg/zoncare"
 	"github.com/tributary-dicom/tributary/parsers/sniff"
 )
@@ -35,4 +36,5 @@ var decoders = map[sniff.Format]ecg.Decoder{
 	sniff.ELI:        eli.Decode,
 	sniff.Schiller:   schiller.Decode,
 	sniff.Zoncare:    zoncare.Decode,
+	sniff.WFDBHeader: wfdb.Decode,
 }

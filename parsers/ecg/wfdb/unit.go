@@ -1,0 +1,313 @@
+package wfdb
+
+import (
+	"errors"
+	"sort"
+
+	"github.com/tributary-dicom/tributary/parsers/ecg"
+	"github.com/tributary-dicom/tributary/parsers/reject"
+)
+
+// signalFile is one file with the samples of some signals, interleaved by frame.
+type signalFile struct {
+	ecg.File
+	format  int
+	offset  int64
+	members []int // signals, in the order of the header
+	order   []int // which member each sample of a frame is of
+	flac    flacInfo
+	frames  int64 // that the file has
+}
+
+// unit is what one header describes: a record without segments, or one segment.
+type unit struct {
+	*header
+	files  []*signalFile
+	absent []bool // [signal]: its file did not come
+	length int64  // frames, after skew
+	skew   int    // the largest, frames
+}
+
+// openUnit finds the signal files of a header.
+func openUnit(h *header, src ecg.Source, rec *ecg.Recording) (*unit, error) {
+	u := &unit{header: h, absent: make([]bool, len(h.signals)), length: h.frames}
+	byName := map[string]*signalFile{}
+	for i := range h.signals {
+		s := &h.signals[i]
+		if s.elsewhere {
+			u.absent[i] = true
+			continue
+		}
+		f := byName[s.file]
+		if f == nil {
+			part, ok := src.Part(s.file)
+			if !ok {
+				u.absent[i] = true
+				rec.Warn(ecg.WarnCompanionMissing, "signal file")
+				continue
+			}
+			f = &signalFile{File: part, format: s.format, offset: s.offset}
+			byName[s.file] = f
+			u.files = append(u.files, f)
+		}
+		if f.format != s.format {
+			return nil, reject.New(reject.Malformed, op, "formats %d and %d in one signal file", f.format, s.format)
+		}
+		if s.format == 0 {
+			u.absent[i] = true
+			continue
+		}
+		for range s.perFrame {
+			f.order = append(f.order, len(f.members))
+		}
+		f.members = append(f.members, i)
+		u.skew = max(u.skew, s.skew)
+	}
+	u.files = withSamples(u.files)
+	if err := u.extent(rec); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// withSamples leaves out files of format 0.
+func withSamples(files []*signalFile) []*signalFile {
+	out := files[:0]
+	for _, f := range files {
+		if len(f.members) > 0 {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// extent finds how many frames there are.
+func (u *unit) extent(rec *ecg.Recording) error {
+	shortest := int64(-1)
+	perFrame := 0
+	for _, f := range u.files {
+		perFrame += len(f.order)
+		if err := u.framesOf(f); err != nil {
+			return err
+		}
+		if shortest < 0 || f.frames < shortest {
+			shortest = f.frames
+		}
+	}
+	if u.skew*perFrame > 1<<22 {
+		return reject.New(reject.TooManyElements, op, "a skew of %d frames", u.skew)
+	}
+	switch {
+	case len(u.files) == 0:
+		u.length = max(0, u.length)
+		return nil
+	case u.length < 0:
+		u.length = shortest
+	case u.length > shortest:
+		rec.Warn(ecg.WarnTruncated, "")
+		u.length = shortest
+	}
+	u.length = max(0, u.length-int64(u.skew))
+	return nil
+}
+
+func (u *unit) framesOf(f *signalFile) error {
+	if !isFLAC(f.format) {
+		f.frames = samplesIn(f.format, max(0, f.Size-f.offset)) / int64(len(f.order))
+		return nil
+	}
+	info, err := readFLACInfo(f.At, f.Size)
+	if err != nil {
+		return err
+	}
+	each := u.signals[f.members[0]].perFrame
+	for _, m := range f.members {
+		if u.signals[m].perFrame != each {
+			return reject.New(reject.Malformed, op, "signals of different rates in one FLAC file")
+		}
+	}
+	if info.channels != len(f.members) || info.bits != f.format-500 {
+		return reject.New(reject.Malformed, op, "FLAC of %d channels of %d bits for %d signals of format %d", info.channels, info.bits, len(f.members), f.format)
+	}
+	samples := info.samples
+	if samples == 0 && u.frames > 0 {
+		samples = u.frames * int64(each)
+	}
+	if samples > f.Size*maxUnfold {
+		return reject.New(reject.InflateBomb, op, "a FLAC file of %d bytes for %d samples", f.Size, samples)
+	}
+	f.flac, f.frames = info, samples/int64(each)
+	return nil
+}
+
+// open makes the source of a file's samples, from the first.
+func (u *unit) open(f *signalFile) sampleSource {
+	p := packed{at: f.At, size: f.Size, offset: f.offset, format: f.format}
+	switch {
+	case isFLAC(f.format):
+		return newFLAC(f.At, f.Size, f.flac, len(f.order)/len(f.members))
+	case f.format == 8:
+		s := &summed{packed: p, order: f.order, last: make([]int32, len(f.members))}
+		for i, m := range f.members {
+			s.last[i] = u.signals[m].initial
+		}
+		return s
+	}
+	return &p
+}
+
+// pick is a signal that a group wants, and which of the group's leads it is.
+type pick struct {
+	signal, lead int
+	mul          int32 // counts are brought to the group's step: (count − base)·mul
+	base         int32
+	rational     *ecg.Scaler // where no whole number will do
+	missing      int32
+	misses       bool
+}
+
+// unitReader reads a unit's frames for one group.
+type unitReader struct {
+	u     *unit
+	files []fileReader
+}
+
+type fileReader struct {
+	source sampleSource
+	width  int // samples of a frame
+	picks  []filePick
+	ahead  []int32 // the frames that skewed signals have yet to give
+	buf    []int32
+}
+
+type filePick struct {
+	pick
+	place int // of its first sample in a frame
+	each  int // samples of a frame
+	skew  int // frames
+}
+
+// reader opens the files that hold the picks.
+func (u *unit) reader(picks []pick) (*unitReader, error) {
+	r := &unitReader{u: u}
+	for _, f := range u.files {
+		fr := fileReader{width: len(f.order)}
+		place := 0
+		for _, m := range f.members {
+			s := &u.signals[m]
+			for _, p := range picks {
+				if p.signal == m {
+					fr.picks = append(fr.picks, filePick{p, place, s.perFrame, s.skew})
+				}
+			}
+			place += s.perFrame
+		}
+		if len(fr.picks) == 0 {
+			continue
+		}
+		fr.source = u.open(f)
+		if u.skew > 0 {
+			fr.ahead = make([]int32, u.skew*fr.width)
+			if err := fr.source.read(fr.ahead); err != nil {
+				return nil, err
+			}
+		}
+		r.files = append(r.files, fr)
+	}
+	return r, nil
+}
+
+// read puts n frames into b from sample at of each lead on.
+func (r *unitReader) read(n int, b *ecg.Block, at int) error {
+	for i := range r.files {
+		if err := r.files[i].readFrames(n, b, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fileReader) readFrames(n int, b *ecg.Block, at int) error {
+	need := len(f.ahead) + n*f.width
+	if cap(f.buf) < need {
+		f.buf = make([]int32, need)
+	}
+	buf := f.buf[:need]
+	copy(buf, f.ahead)
+	if err := f.source.read(buf[len(f.ahead):]); err != nil {
+		return err
+	}
+	for _, p := range f.picks {
+		out := b.Counts[p.lead][at:]
+		k := 0
+		for frame := range n {
+			from := (frame+p.skew)*f.width + p.place
+			for _, v := range buf[from : from+p.each] {
+				if p.misses && v == p.missing {
+					b.Miss(p.lead, at+k)
+				}
+				out[k] = p.bring(v)
+				k++
+			}
+		}
+	}
+	copy(f.ahead, buf[n*f.width:])
+	return nil
+}
+
+// bring turns a count into the group's step.
+func (p *pick) bring(v int32) int32 {
+	switch {
+	case p.rational != nil:
+		v, _ = p.rational.Round(v)
+		return v
+	case p.mul != 1:
+		return (v - p.base) * p.mul
+	}
+	return v
+}
+
+// maxVerified bounds the samples of which checksums are compared when a record is opened.
+const maxVerified = 4 << 20
+
+// verify compares the checksums: the sums of all samples, in 16 bits.
+func (u *unit) verify(rec *ecg.Recording, budget *int64) error {
+	for _, f := range u.files {
+		frames := u.length + int64(u.skew)
+		samples := frames * int64(len(f.order))
+		summed := sort.Search(len(f.members), func(i int) bool { return u.signals[f.members[i]].summed }) < len(f.members)
+		if !summed || samples > *budget || u.frames >= 0 && frames != u.frames {
+			continue
+		}
+		*budget -= samples
+		sums := make([]uint16, len(f.members))
+		source := u.open(f)
+		per := max(1, maxChunk/int64(len(f.order)))
+		buf := make([]int32, per*int64(len(f.order)))
+		for done := int64(0); done < frames; done += per {
+			part := buf[:min(per, frames-done)*int64(len(f.order))]
+			if err := source.read(part); err != nil {
+				return err
+			}
+			place := 0
+			for _, v := range part {
+				sums[f.order[place]] += uint16(v)
+				if place++; place == len(f.order) {
+					place = 0
+				}
+			}
+		}
+		for i, m := range f.members {
+			if s := &u.signals[m]; s.summed && uint16(s.checksum) != sums[i] {
+				rec.Warn(ecg.WarnChecksum, s.where)
+			}
+		}
+	}
+	return nil
+}
+
+// isRefusal tells errors about the bytes from those of reading them.
+func isRefusal(err error) bool {
+	var r *reject.Error
+	return errors.As(err, &r)
+}

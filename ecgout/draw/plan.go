@@ -1,0 +1,466 @@
+package draw
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tributary-dicom/tributary/parsers/ecg"
+)
+
+// Places on the paper, µm.
+const (
+	a4Width, a4Height = 297 * mm, 210 * mm
+	gridLeft          = 13500   // of A4: the grid is centred
+	gridTop           = 41 * mm // below the banner
+	gridHigh          = 155 * mm
+	pulseWide         = 15 * mm // calibration pulse, before the traces
+	rightWide         = 5 * mm  // empty grid behind them
+	footHigh          = 14 * mm // speed, gain, filters, notes
+	least             = 10 * mm // height of a row
+)
+
+// Plan computes the drawing of a recording. It reads the samples of the stretch that is drawn, once. The
+// error is ErrNothing, that of a wrong option, or that of reading.
+func Plan(rec *ecg.Recording, o Options) (*Sheet, error) {
+	o, err := o.fill()
+	if err != nil {
+		return nil, err
+	}
+	fonts, err := newFontSet(o.Fallback)
+	if err != nil {
+		return nil, err
+	}
+	p := planner{rec: rec, o: o, s: &Sheet{language: o.Language, fonts: fonts}}
+	if err := p.choose(); err != nil {
+		return nil, err
+	}
+	p.size()
+	p.paper()
+	if err := p.leads(); err != nil {
+		return nil, err
+	}
+	p.foot()
+	return p.s, nil
+}
+
+// planner carries one Plan from step to step.
+type planner struct {
+	rec *ecg.Recording
+	o   Options
+	s   *Sheet
+
+	ts      *tracks
+	rows    []row
+	columns int
+	st      stretch
+
+	left, top, wide, high int32 // the grid
+	baselines             []int32
+	text                  int32 // size of labels
+	stroke                int32 // width of a trace
+	column                int32 // of paper, in which samples are thinned
+}
+
+// choose decides what is drawn: which groups, which layout, which stretch of time.
+func (p *planner) choose() error {
+	o := p.o
+	if o.Layout == LMedian {
+		p.ts = collect(p.rec, ecg.Median)
+	} else {
+		for _, kind := range []ecg.Kind{ecg.Rhythm, ecg.FullDisclosure} {
+			if p.ts == nil || len(p.ts.order) == 0 {
+				p.ts = collect(p.rec, kind)
+			}
+		}
+		if o.Layout == Auto && len(p.ts.order) == 0 {
+			if median := collect(p.rec, ecg.Median); len(median.order) > 0 {
+				p.ts, o.Layout = median, LMedian
+			}
+		}
+	}
+	if len(p.ts.order) == 0 {
+		return ErrNothing
+	}
+	have := p.ts.to - p.ts.from - o.Start.Seconds()
+	if have <= 0 {
+		return fmt.Errorf("draw: the recording has %.1f s, none after %v", p.ts.to-p.ts.from, o.Start)
+	}
+	layout := o.Layout
+	span := stretchOf(o, p.ts, 1).span
+	if layout == Auto {
+		layout = chooseLayout(p.ts, have, span)
+	}
+	systems := 1
+	if layout == LStrips && o.Length == 0 {
+		perLine := 22 * mm * max(1, min(len(p.ts.order), 3))
+		systems = max(1, min(int(math.Ceil(have/span-1e-6)), gridHigh/perLine))
+	}
+	p.rows, p.columns = arrange(layout, o, p.ts, systems)
+	if layout == LMedian {
+		p.st = stretch{start: p.ts.from, beat: true, columnS: min(have, 2)}
+		p.st.span = p.st.columnS * float64(p.columns)
+		p.st.width = int32(math.Round(p.st.span * o.Speed * mm))
+	} else {
+		p.st = stretchOf(o, p.ts, p.columns)
+	}
+	shown := p.st.span * float64(systems)
+	if layout == LMedian {
+		shown = p.st.columnS
+	} else if p.st.start+shown < p.ts.to-0.02 {
+		p.s.Next = seconds(p.st.start + shown - p.ts.from)
+	}
+	p.s.Layout, p.s.Start, p.s.Length = layout, o.Start, seconds(min(shown, have))
+	return nil
+}
+
+// size decides how large the paper and the grid on it are, and where rows lie.
+func (p *planner) size() {
+	o, s, n := p.o, p.s, int32(len(p.rows))
+	grid := func(v int32) int32 { return (v + 5*mm - 1) / (5 * mm) * 5 * mm }
+	p.wide = grid(pulseWide + p.st.width + rightWide)
+	if o.Content {
+		pitch := int32(30 * mm)
+		if n > 4 {
+			pitch = 25 * mm
+		}
+		if n > 6 {
+			pitch = 15 * mm
+		}
+		p.left, p.top, p.high = 2*mm, 2*mm, grid(n*pitch)
+		if !o.NoBanner {
+			p.wide, p.top = max(p.wide, 230*mm), gridTop-3*mm
+		}
+		s.Width, s.Height = p.wide+4*mm, p.top+p.high+footHigh-4*mm
+	} else {
+		p.left, p.top = gridLeft, gridTop
+		p.wide, p.high = max(p.wide, a4Width-2*gridLeft), max(gridHigh, grid(n*least))
+		if o.NoBanner {
+			p.top, p.high = 10*mm, max(gridHigh+30*mm, grid(n*least))
+		}
+		s.Width, s.Height = p.wide+2*gridLeft, max(a4Height, p.top+p.high+footHigh)
+	}
+	p.text, p.stroke, p.column = 3400, 250, 100
+	if o.Thumbnail > 0 {
+		pixel := float64(s.Width) / float64(o.Thumbnail)
+		p.text, p.stroke, p.column = int32(math.Round(11*pixel)), int32(math.Round(1.1*pixel)), max(100, int32(math.Round(pixel)))
+		p.text = min(p.text, 12*mm)
+		s.Height = p.top + p.high + p.text*14/10
+	}
+	// A strong R wave of the first row, or S of the last, gets some of the paper that others lack.
+	head := int32(0)
+	if n > 4 {
+		head = 4 * mm
+	}
+	for i := range n {
+		y := head + int32((float64(i)+0.5)*float64(p.high-2*head)/float64(n))
+		p.baselines = append(p.baselines, p.top+(y+mm/2)/mm*mm)
+	}
+}
+
+// paper draws banner and grid.
+func (p *planner) paper() {
+	s, o := p.s, p.o
+	if !o.NoBanner {
+		s.banner(p.rec, p.left, p.wide)
+	}
+	lines := func(step, skip int32) [][]Point {
+		var out [][]Point
+		for x := int32(0); x <= p.wide; x += step {
+			if skip == 0 || x%skip != 0 {
+				out = append(out, []Point{{p.left + x, p.top}, {p.left + x, p.top + p.high}})
+			}
+		}
+		for y := int32(0); y <= p.high; y += step {
+			if skip == 0 || y%skip != 0 {
+				out = append(out, []Point{{p.left, p.top + y}, {p.left + p.wide, p.top + y}})
+			}
+		}
+		return out
+	}
+	if o.Thumbnail == 0 {
+		s.draw(inkFine, "grid-1mm", 100, lines(mm, 5*mm)...)
+		s.draw(inkMajor, "grid-5mm", 200, lines(5*mm, 0)...)
+	} else {
+		s.draw(inkFine, "grid-5mm", p.stroke/2, lines(5*mm, 0)...)
+	}
+	// 1 mV for 200 ms.
+	high, wide := int32(o.Gain*mm), int32(0.2*o.Speed*mm)
+	for _, y := range p.baselines {
+		x := p.left + (pulseWide-wide)/2
+		edge := max(p.top, y-high)
+		pulse := []Point{{x - 1500, y}, {x, y}, {x, edge}, {x + wide, edge}, {x + wide, y}, {x + wide + 1500, y}}
+		if edge > y-high { // more than the paper has: open at the top
+			s.draw(inkPulse, "pulse", p.stroke, pulse[:3], pulse[3:])
+			continue
+		}
+		s.draw(inkPulse, "pulse", p.stroke, pulse)
+	}
+}
+
+// leads draws the traces, their labels, and marks.
+func (p *planner) leads() error {
+	s, o, lang := p.s, p.o, p.o.Language
+	cells := place(p.rows, p.columns, p.st, p.ts, o, p.left+pulseWide, func(i int) int32 { return p.baselines[i] })
+	lines, err := traces(p.rec, cells, o, p.column)
+	if err != nil {
+		return err
+	}
+	pitch := p.high / int32(len(p.rows))
+	var beyond, shifted []string
+	derived := false
+	for i, k := range cells {
+		shift := offAxis(lines[i], max(10*mm, pitch/2))
+		for _, line := range lines[i] {
+			for j := range line {
+				line[j].Y += k.y + shift
+			}
+		}
+		if shift != 0 {
+			shifted = append(shifted, fmt.Sprintf("%s %+g mV", k.name, float64(-shift)/mm/o.Gain))
+		}
+		cut := false
+		if lines[i], cut = within(lines[i], p.top, p.top+p.high); cut {
+			beyond = append(beyond, k.name)
+		}
+		if k.tick {
+			s.draw(inkFrame, "tick", p.stroke*6/5, []Point{{k.x, k.y - 3*mm}, {k.x, k.y + 3*mm}})
+		}
+		if len(lines[i]) > 0 {
+			s.items = append(s.items, item{ink: inkTrace, class: "trace", lead: k.name, width: p.stroke, lines: lines[i]})
+		}
+		label := strings.ReplaceAll(k.name, "-aVR", "−aVR")
+		if k.track != nil && k.track.derived && k.track.name != "-aVR" && p.ownDerivation(k.track) {
+			label += "*"
+			derived = true
+		}
+		at := Point{k.x + 1500, p.labelY(k, pitch)}
+		s.write(inkText, at, p.text, atStart, label)
+		switch {
+		case len(lines[i]) == 0:
+			if o.Thumbnail == 0 {
+				s.write(inkFaint, Point{k.x + 1500, k.y + 900}, smallSize, atStart, lang.word(wNotRecorded))
+			}
+		case k.own && o.Thumbnail == 0:
+			s.write(inkFaint, Point{at.X + s.textWidth(label, p.text) + 1500, at.Y}, smallSize, atStart, fmt.Sprintf("+%.2f s", k.t0-p.ts.from))
+		}
+	}
+	p.spikes(cells)
+	p.fiducials(cells)
+	p.note(wShifted, shifted)
+	p.note(wBeyond, beyond)
+	if derived {
+		s.Notes = append(s.Notes, lang.word(wDerived))
+	}
+	var absent []string
+	for _, name := range p.ts.order {
+		if !slices.ContainsFunc(cells, func(k cell) bool { return k.name == name || name == "aVR" && k.name == "-aVR" }) {
+			absent = append(absent, name)
+		}
+	}
+	p.note(wNotDrawn, absent)
+	var other []string
+	for _, name := range p.ts.other {
+		other = append(other, name+" ("+lang.word(wNoVoltage)+")")
+	}
+	p.note(wNotDrawn, other)
+	return nil
+}
+
+// ownDerivation reports whether a track was computed; limb leads by the device are the normal case and are
+// not marked.
+func (p *planner) ownDerivation(t *track) bool {
+	l := p.rec.Groups[t.sources[0].group].Leads[t.sources[0].lead]
+	return l.DerivedBy != "device"
+}
+
+// labelY returns where a cell's label stands: above the trace, within its row.
+func (p *planner) labelY(k cell, pitch int32) int32 {
+	return max(k.y-min(pitch/2, 14*mm)+p.text, p.top+p.text)
+}
+
+// spikes marks what the device took for a pacemaker's spikes.
+func (p *planner) spikes(cells []cell) {
+	var marks [][]Point
+	for _, a := range p.rec.Annotations {
+		if a.Kind != ecg.Spike || p.s.Layout == LMedian || len(marks) >= 4000 {
+			continue
+		}
+		at := a.Onset.Float64() / 1000
+		if a.Group >= 0 && a.Group < len(p.rec.Groups) {
+			at += p.rec.Groups[a.Group].StartOffset.Float64() / 1000
+		}
+		for _, k := range cells {
+			if at < k.t0 || at >= k.t0+k.dur || a.Lead != "" && a.Lead != k.name || k.track == nil {
+				continue
+			}
+			x := k.x + int32(math.Round((at-k.t0)*p.o.Speed*mm))
+			y := min(k.y+min(p.high/int32(len(p.rows))/2, 12*mm), p.top+p.high)
+			marks = append(marks, []Point{{x, y - 3*mm}, {x, y}})
+		}
+	}
+	if len(marks) > 0 {
+		p.s.draw(inkMark, "spike", p.stroke*6/5, marks...)
+		p.s.Notes = append(p.s.Notes, p.o.Language.word(wSpikes))
+	}
+}
+
+// fiducials marks on median beats where the device measured.
+func (p *planner) fiducials(cells []cell) {
+	if p.s.Layout != LMedian {
+		return
+	}
+	var marks [][]Point
+	for _, kind := range []ecg.MeasurementKind{ecg.POnset, ecg.POffset, ecg.QRSOnset, ecg.QRSOffset, ecg.TOffset} {
+		m, ok := p.rec.Measurement(kind)
+		if !ok || !m.Valid || m.Unit != "ms" {
+			continue
+		}
+		for _, k := range cells {
+			if at := m.Value.Float64() / 1000; k.track != nil && at >= 0 && at <= k.dur {
+				x := k.x + int32(math.Round(at*p.o.Speed*mm))
+				marks = append(marks, []Point{{x, k.y - 6*mm}, {x, k.y + 6*mm}})
+			}
+		}
+	}
+	if len(marks) > 0 {
+		p.s.draw(inkMark, "fiducial", 120, marks...)
+	}
+}
+
+func (p *planner) note(w word, names []string) {
+	if len(names) > 0 {
+		const most = 24
+		if more := len(names) - most; more > 0 {
+			names = append(slices.Clone(names[:most]), "+ "+itoa(more))
+		}
+		p.s.Notes = append(p.s.Notes, p.o.Language.word(w)+": "+strings.Join(names, ", "))
+	}
+}
+
+func decimal(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+// foot writes what the drawing was made with, and its notes.
+func (p *planner) foot() {
+	s, o, lang := p.s, p.o, p.o.Language
+	scale := decimal(o.Speed) + " mm/s   " + decimal(o.Gain) + " mm/mV"
+	y := p.top + p.high
+	if o.Thumbnail > 0 {
+		if o.Filters.On() {
+			scale += "   " + p.filters()
+		}
+		s.write(inkText, Point{p.left + p.wide, y + p.text*11/10}, p.text*9/10, atEnd, scale)
+		return
+	}
+	if s.Layout == LMedian {
+		scale = lang.word(wMedianBeats) + "   " + scale
+	}
+	size := min(textSize, p.wide/60)
+	y += 4300
+	right := p.shown()
+	s.write(inkText, Point{p.left + p.wide, y}, size, atEnd, right)
+	s.fit(inkText, Point{p.left, y}, size, p.wide-s.textWidth(right, size)-3*mm, join("   ", scale, p.filters(), p.recorded()))
+	lines := s.wrap(strings.Join(s.Notes, "; "), smallSize, p.wide)
+	const room = 2
+	if len(lines) > room {
+		lines = append(lines[:room-1], lines[room-1]+" …")
+	}
+	for i, line := range lines {
+		s.fit(inkFaint, Point{p.left, y + int32(i+1)*3200}, smallSize, p.wide, line)
+	}
+}
+
+// filters says what the display does to the samples.
+func (p *planner) filters() string {
+	lang, f := p.o.Language, p.o.Filters
+	if !f.On() {
+		return lang.word(wFiltersOff)
+	}
+	rate := math.Inf(1)
+	for _, t := range p.ts.byName {
+		for _, src := range t.sources {
+			rate = min(rate, p.rec.Groups[src.group].Rate.Float64())
+		}
+	}
+	e := f.effective(rate)
+	var parts []string
+	add := func(w word, asked, used float64) {
+		switch {
+		case asked != 0 && used == 0:
+			p.s.Notes = append(p.s.Notes, lang.word(w)+" "+decimal(asked)+" Hz "+lang.word(wNoEffect))
+		case asked != 0:
+			parts = append(parts, lang.word(w)+" "+decimal(asked)+" Hz")
+		}
+	}
+	add(wHighPass, f.HighPassHz, e.HighPassHz)
+	add(wLowPass, f.LowPassHz, e.LowPassHz)
+	add(wNotch, f.NotchHz, e.NotchHz)
+	if len(parts) == 0 {
+		return lang.word(wFiltersOff)
+	}
+	return lang.word(wFilters) + ": " + strings.Join(parts, ", ")
+}
+
+// recorded says which filters acted before the recording was stored, where all drawn leads agree.
+func (p *planner) recorded() string {
+	lang, out := p.o.Language, ""
+	for i, name := range p.ts.order {
+		src := p.ts.byName[name].sources[0]
+		f := p.rec.Groups[src.group].Leads[src.lead].Filters
+		band := ""
+		if f.HighPassHz.Sign() > 0 || f.LowPassHz.Sign() > 0 {
+			side := func(r ecg.Rat) string {
+				if r.Sign() > 0 {
+					return number(r)
+				}
+				return ""
+			}
+			band = side(f.HighPassHz) + "–" + side(f.LowPassHz) + " Hz"
+		}
+		if f.NotchHz.Sign() > 0 {
+			band = join(", ", band, lang.word(wNotch)+" "+number(f.NotchHz)+" Hz")
+		}
+		if i > 0 && band != out {
+			return ""
+		}
+		out = band
+	}
+	if out == "" {
+		return ""
+	}
+	return lang.word(wRecorded) + " " + out
+}
+
+// shown says which part of the recording is on the paper, and its sampling frequency.
+func (p *planner) shown() string {
+	src := p.ts.byName[p.ts.order[0]].sources[0]
+	rate := number(p.rec.Groups[src.group].Rate) + " Hz"
+	if p.s.Layout == LMedian {
+		return rate
+	}
+	total := p.ts.to - p.ts.from
+	from := p.s.Start.Seconds()
+	to := from + p.s.Length.Seconds()
+	clock := func(s float64) string {
+		if total < 600 {
+			return strconv.FormatFloat(math.Round(s*100)/100, 'f', -1, 64)
+		}
+		n := int64(math.Round(s))
+		return fmt.Sprintf("%d:%02d:%02d", n/3600, n/60%60, n%60)
+	}
+	unit := ""
+	if total < 600 {
+		unit = " s"
+	}
+	out := clock(from) + "–" + clock(to) + unit
+	if from > 0 || to < total-0.02 {
+		if p.o.Language == Chinese {
+			out += "，" + p.o.Language.word(wOf) + clock(total) + unit
+		} else {
+			out += " " + p.o.Language.word(wOf) + " " + clock(total) + unit
+		}
+	}
+	return out + "   " + rate
+}

@@ -95,6 +95,9 @@ func applyTo(ctx context.Context, s session, m memory, d dialect, changes []*cha
 	if b.taken, err = b.existing(fresh); err != nil {
 		return err
 	}
+	if b.newest, err = b.newestOriginals(fresh); err != nil {
+		return err
+	}
 	if d.shared {
 		if b.delicate(fresh) {
 			if err := s.alone(); err != nil {

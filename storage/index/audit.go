@@ -8,6 +8,7 @@ import (
 // Kinds of RowOf.
 const (
 	RowInstance   = "instance"
+	RowOriginal   = "original"
 	RowQuarantine = "quarantine"
 	RowDecision   = "decision"
 )
@@ -31,7 +32,7 @@ type RowOf struct {
 // auditPage is how many rows are read at a time, so that an audit holds no snapshot for long.
 const auditPage = 1024
 
-// EachRow calls fn for every instance (all versions), entry of the quarantine and decision, in no
+// EachRow calls fn for every instance (all versions), original, entry of the quarantine and decision, in no
 // particular order, until fn fails. Rows that come or go meanwhile may or may not be seen.
 func (db *DB) EachRow(ctx context.Context, fn func(RowOf) error) error {
 	var id int64
@@ -56,6 +57,22 @@ func (db *DB) EachRow(ctx context.Context, fn func(RowOf) error) error {
 		return err
 	}
 	var tenant, object string
+	err = db.eachPage(ctx, `SELECT tenant, object_id, event_id, source_uid, dataset_sha256, transfer_syntax_uid, blob_key, sha256, bytes
+		FROM originals WHERE (tenant, object_id) > ($1, $2) ORDER BY tenant, object_id LIMIT $3`,
+		func() []any { return []any{tenant, object} },
+		func(scan scanner) error {
+			r := RowOf{Kind: RowOriginal, Whole: true}
+			err := scan(&tenant, &object, &r.EventID, &r.SOPInstanceUID, &r.DatasetSHA256, &r.TransferSyntaxUID, &r.BlobKey, &r.SHA256, &r.Bytes)
+			if err != nil {
+				return err
+			}
+			r.Tenant, r.ObjectID = tenant, object
+			return fn(r)
+		})
+	if err != nil {
+		return err
+	}
+	tenant, object = "", ""
 	err = db.eachPage(ctx, `SELECT tenant, object_id, event_id, sha256, entry FROM quarantine
 		WHERE (tenant, object_id) > ($1, $2) ORDER BY tenant, object_id LIMIT $3`,
 		func() []any { return []any{tenant, object} },

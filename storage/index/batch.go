@@ -12,7 +12,8 @@ type batch struct {
 	session
 	memory
 	dialect dialect
-	taken   map[sopKey]bool // SOP Instance UIDs that have a row
+	taken   map[sopKey]bool      // SOP Instance UIDs that have a row
+	newest  map[objectKey]string // event ids of originals that have a row
 
 	dirtySeries, dirtyStudies map[int64]bool      // to be computed again
 	dirtyPatients             map[int64]*studyRow // whose patients are to be counted again; nil where no row is known
@@ -103,6 +104,8 @@ func (b *batch) apply(c *change) error {
 		}
 		_, err = b.join(c.instance, id)
 		return err
+	case c.original != nil:
+		return b.keepOriginal(c.original)
 	case c.quarantined != nil:
 		return b.quarantine(c.quarantined)
 	case c.decision != nil:
@@ -130,7 +133,7 @@ func (b *batch) enter(in *instance, superseded string) (id int64, err error) {
 	if err := b.insert(documentsTable, append(in.documents(), id)); err != nil {
 		return 0, fmt.Errorf("insert documents: %w", err)
 	}
-	return id, nil
+	return id, b.insertRecording(in.recording, id)
 }
 
 // join adds a current instance to its series and study.

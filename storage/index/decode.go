@@ -27,6 +27,7 @@ func (p place) before(q place) bool {
 type change struct {
 	record      eventlog.Record
 	instance    *instance
+	original    *original
 	quarantined *quarantined
 	decision    *decision
 }
@@ -49,6 +50,8 @@ type instance struct {
 	patient        int64  // patientHash
 	all            []pair // with the identifiers of the event
 	header, layout *event.Attachment
+	derivedFrom    string
+	recording      *recording // nil when the event says nothing of one
 }
 
 // value returns an attribute; instances have some 40, so a walk beats a map.
@@ -94,8 +97,11 @@ func decode(r eventlog.Record) (*change, error) {
 		if err != nil {
 			return nil, withoutText(err)
 		}
-		in, err := newInstance(body, r.Event.ID)
-		c.instance = in
+		if isOriginal(body) {
+			c.original, err = newOriginal(body, r.Event.ID)
+		} else {
+			c.instance, err = newInstance(body, r.Event.ID)
+		}
 		return c, err
 	case event.TypeInstanceQuarantined:
 		body, err := event.Decode[event.Instance](r.Event.Data)
@@ -138,7 +144,8 @@ func withoutText(err error) error {
 	return errors.New("body lacks what its type needs, or is too long")
 }
 
-func newInstance(body *event.Instance, eventID string) (*instance, error) {
+// complete refuses the event of an object that lacks what its row is found by.
+func complete(body *event.Instance, eventID string) error {
 	ids := body.IDs
 	for _, need := range []struct{ what, value string }{
 		{"object id", body.ObjectID},
@@ -149,15 +156,16 @@ func newInstance(body *event.Instance, eventID string) (*instance, error) {
 		{"SOP Instance UID", ids.SOPInstanceUID},
 	} {
 		if need.value == "" {
-			return nil, errors.New("instance without " + need.what)
+			return errors.New("instance without " + need.what)
 		}
 	}
-	err := identifiers(body.Tenant, body.ObjectID, eventID, body.Blob.DatasetSHA256, body.Blob.TransferSyntaxUID,
-		ids.StudyInstanceUID, ids.SeriesInstanceUID, ids.SOPInstanceUID)
-	if err != nil {
-		return nil, err
-	}
-	m := body.Attributes
+	return identifiers(body.Tenant, body.ObjectID, eventID, body.Blob.DatasetSHA256, body.Blob.TransferSyntaxUID,
+		ids.StudyInstanceUID, ids.SeriesInstanceUID, ids.SOPInstanceUID, body.DerivedFrom)
+}
+
+// attributesOf returns the attributes of an event with its identifiers.
+func attributesOf(body *event.Instance) []pair {
+	ids, m := body.IDs, body.Attributes
 	if m == nil {
 		m = make(map[string]string, 8)
 	}
@@ -175,6 +183,14 @@ func newInstance(body *event.Instance, eventID string) (*instance, error) {
 			m[id.keyword] = id.value
 		}
 	}
+	return pairs(m)
+}
+
+func newInstance(body *event.Instance, eventID string) (*instance, error) {
+	if err := complete(body, eventID); err != nil {
+		return nil, err
+	}
+	ids := body.IDs
 	in := &instance{
 		tenant: body.Tenant, study: ids.StudyInstanceUID, series: ids.SeriesInstanceUID, sop: ids.SOPInstanceUID,
 		place:   place{body.Origin.ReceivedAt.UnixMicro(), body.ObjectID},
@@ -182,10 +198,12 @@ func newInstance(body *event.Instance, eventID string) (*instance, error) {
 		sopClass: plain(ids.SOPClassUID), syntax: body.Blob.TransferSyntaxUID, mediaType: plain(body.Blob.MediaType),
 		blobKey: plain(body.Blob.Key), bytes: body.Blob.Bytes, sha256: plain(body.Blob.SHA256),
 		datasetSHA256: body.Blob.DatasetSHA256, datasetOffset: body.Blob.DatasetOffset,
-		all: pairs(m), header: body.Header, layout: body.Frames,
+		all: attributesOf(body), header: body.Header, layout: body.Frames, derivedFrom: body.DerivedFrom,
 	}
 	in.patient = patientHash(in.all)
-	return in, nil
+	var err error
+	in.recording, err = newRecording(body, in.all)
+	return in, err
 }
 
 // maxIdentifier bounds what rows are found by, bytes: a UID has 64 (PS3.5 §9.1), and so has a hash. Several of

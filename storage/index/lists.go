@@ -8,8 +8,16 @@ import (
 )
 
 // Lookup returns all data sets of a SOP Instance UID, oldest first, and the object id of the current
-// one. None is no error: nil, "".
+// one. None is no error: nil, "". Under the UID that stands for an original (ecg.IDs.Source) it returns that.
 func (db *DB) Lookup(ctx context.Context, tenant, sopInstanceUID string) (versions []Version, current string, err error) {
+	versions, current, err = db.lookupInstance(ctx, tenant, sopInstanceUID)
+	if err != nil || versions != nil {
+		return versions, current, err
+	}
+	return db.lookupOriginal(ctx, tenant, sopInstanceUID)
+}
+
+func (db *DB) lookupInstance(ctx context.Context, tenant, sopInstanceUID string) (versions []Version, current string, err error) {
 	// The key's order is by hash; there are one or two rows.
 	rows, err := db.engine.query(ctx, `SELECT object_id, superseded, dataset_sha256, sha256, bytes, transfer_syntax_uid, blob_key,
 		door, remote, received FROM instances WHERE tenant = $1 AND sop_instance_uid = $2 ORDER BY received, object_id`,
@@ -146,6 +154,7 @@ type Stats struct {
 	Instances   int64 `json:"instances"`
 	Quarantined int64 `json:"quarantined"`
 	Conflicts   int64 `json:"conflicts"`
+	Originals   int64 `json:"originals"` // files that are not DICOM, which are no instances
 
 	// PatientConflicts counts studies of more than one patient.
 	PatientConflicts int64 `json:"patient_conflicts"`
@@ -156,14 +165,14 @@ type Stats struct {
 func (db *DB) Stats(ctx context.Context) (Stats, error) {
 	rows, err := db.engine.query(ctx, `SELECT (SELECT COUNT(*) FROM studies), (SELECT COUNT(*) FROM series),
 		(SELECT CAST(COALESCE(SUM(instances), 0) AS BIGINT) FROM series), (SELECT COUNT(*) FROM quarantine), (SELECT COUNT(*) FROM conflicts),
-		(SELECT COUNT(*) FROM studies WHERE mixed = 1)`)
+		(SELECT COUNT(*) FROM studies WHERE mixed = 1), (SELECT COUNT(*) FROM originals)`)
 	if err != nil {
 		return Stats{}, db.failed(ctx, "count", err)
 	}
 	defer rows.Close()
 	var s Stats
 	if rows.Next() {
-		if err := rows.Scan(&s.Studies, &s.Series, &s.Instances, &s.Quarantined, &s.Conflicts, &s.PatientConflicts); err != nil {
+		if err := rows.Scan(&s.Studies, &s.Series, &s.Instances, &s.Quarantined, &s.Conflicts, &s.PatientConflicts, &s.Originals); err != nil {
 			return Stats{}, db.failed(ctx, "count", err)
 		}
 	}

@@ -72,8 +72,11 @@ func (s *pgSession) claim(changes []*change) error {
 	}
 	var keys []int64
 	for _, c := range changes {
-		if c.instance != nil {
+		switch {
+		case c.instance != nil:
 			keys = append(keys, lockKey(s.engine.schema, "study", c.instance.tenant, c.instance.study))
+		case c.original != nil:
+			keys = append(keys, lockKey(s.engine.schema, "study", c.original.tenant, c.original.study))
 		}
 	}
 	slices.Sort(keys)
@@ -186,7 +189,7 @@ func insertMany(t *table) string {
 	var names, arrays []string
 	for i, c := range t.columns {
 		names = append(names, c.name)
-		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", i+1, [...]string{textual: "text", optional: "text", whole: "bigint", binaries: "bytea"}[c.kind]))
+		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", i+1, [...]string{textual: "text", optional: "text", whole: "bigint", real: "float8", binaries: "bytea"}[c.kind]))
 	}
 	text := fmt.Sprintf("INSERT INTO %s (%s) SELECT * FROM unnest(%s)", t.name, strings.Join(names, ", "), strings.Join(arrays, ", "))
 	manyTexts.Store(t, text)
@@ -209,6 +212,13 @@ func (t *table) arrays(found [][]any) []any {
 			})
 		case whole:
 			out[i] = columnOf(found, i, func(v any) int64 { return v.(int64) })
+		case real:
+			out[i] = columnOf(found, i, func(v any) *float64 {
+				if f, ok := v.(float64); ok {
+					return &f
+				}
+				return nil
+			})
 		case binaries:
 			out[i] = columnOf(found, i, func(v any) []byte {
 				b, _ := v.([]byte)

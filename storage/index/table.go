@@ -25,10 +25,11 @@ const (
 	textual  kind = iota
 	optional      // text or NULL
 	whole         // 64 bits
+	real          // 64 bits with a fraction, or NULL
 	binaries      // bytes or NULL
 )
 
-var kinds = map[string]kind{"": textual, "null": optional, "int": whole, "bytes": binaries}
+var kinds = map[string]kind{"": textual, "null": optional, "int": whole, "real": real, "bytes": binaries}
 
 // newTable takes columns as "name" or "name:kind", divided by spaces.
 func newTable(name, columns string, sorted int) *table {
@@ -51,9 +52,15 @@ var (
 		modality:null day clock step_day step_clock sop_classes instances:int terms attributes:bytes id:int`, -1)
 	instancesTable = newTable("instances", `tenant sop_instance_uid superseded dataset_sha256 series_id:int number:int object_id event_id
 		received:int door remote sop_class_uid transfer_syntax_uid media_type blob_key bytes:int sha256 dataset_offset:int
-		content_day content_clock acquisition_day acquisition_clock acquired terms attributes:bytes patient:int id:int`, 1)
+		content_day content_clock acquisition_day acquisition_clock acquired terms attributes:bytes patient:int derived_from id:int`, 1)
 	documentsTable = newTable("documents", `attributes:bytes header_encoding header_bytes:int header_key header:bytes
 		layout_encoding layout_bytes:int layout_key layout:bytes instance_id:int`, -1)
+	originalsTable = newTable("originals", originalColumns+" tenant object_id", 1)
+	// Rows of one instance or original are never changed, only made anew.
+	recordingsTable = newTable("recordings", `instance_id:int tenant original object_id derived_from derived_uid study_instance_uid
+		series_instance_uid sop_instance_uid received:int day patient_id:null priority findings paced:int leads statements
+		ventricular_rate:real pr_interval:real qrs_duration:real qt_interval:real qtc_interval:real qrs_axis:real
+		duration:real sampling_frequency:real attributes:bytes facts:bytes reasons:bytes`, -1)
 
 	// Who the patients of a study are is written apart from the rest (recomputePatients).
 	updateStudy    = studiesTable.update("patient", "patients", "mixed")

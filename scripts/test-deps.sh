@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 missing=()
 command -v storescu >/dev/null || missing+=(dcmtk)
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing+=(postgresql)
+command -v dciodvfy >/dev/null || missing+=(dicom3tools)
+[ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import pydicom, numpy' 2>/dev/null || missing+=(python3-pydicom python3-numpy)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 if [ ${#missing[@]} -gt 0 ]; then

@@ -299,4 +299,3 @@ func (f *fleet) replayed(log *kafkalog.Log, db *index.DB) {
 	}
 	t.Error("the index lacks lines of what its log makes")
 }
-

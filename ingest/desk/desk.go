@@ -206,6 +206,9 @@ func (d desk) answer(w http.ResponseWriter, status int, v any, err error) {
 		switch {
 		case errors.Is(err, index.ErrNotFound), errors.Is(err, blob.ErrNotFound):
 			status, body["error"] = http.StatusNotFound, "no such entry; GET /quarantine and GET /conflicts list what there is"
+		case errors.Is(err, index.ErrUnavailable), errors.Is(err, blob.ErrUnavailable):
+			status, body["error"] = http.StatusServiceUnavailable, "the index or the blob store does not answer now; try again"
+			w.Header().Set("Retry-After", "5")
 		case errors.As(err, &refusal):
 			status = ingest.AnswerFor(refusal.Code).HTTP
 			if refusal.Code.Keeps() {

@@ -27,6 +27,7 @@ type Kafka struct {
 	t       testing.TB
 	ports   []string
 	caFile  string
+	data    string
 	options kafkaOptions
 	process process
 }
@@ -95,7 +96,8 @@ func StartKafka(t testing.TB, opts ...KafkaOption) *Kafka {
 			k.ports = append(k.ports, told)
 		}
 	}
-	args := []string{"-data", filepath.Join(dir, "data"), "-ports", strings.Join(k.ports, ","), "-listen", strings.Join(listen, ",")}
+	k.data = filepath.Join(dir, "data")
+	args := []string{"-data", k.data, "-ports", strings.Join(k.ports, ","), "-listen", strings.Join(listen, ",")}
 	if k.options.user != "" {
 		file := filepath.Join(dir, "password")
 		if err := os.WriteFile(file, []byte(k.options.password), 0o600); err != nil {
@@ -186,6 +188,10 @@ func (k *Kafka) URL(prefix string) string {
 
 // CAFile is the certificate (PEM) that verifies the brokers; "" without KafkaTLS.
 func (k *Kafka) CAFile() string { return k.caFile }
+
+// Data is the folder of all that the cluster keeps. A copy that is made and put back while it is stopped is a
+// cluster that lost its newest records.
+func (k *Kafka) Data() string { return k.data }
 
 // Start starts the cluster again on the same ports with the same data.
 func (k *Kafka) Start() {

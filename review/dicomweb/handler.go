@@ -99,6 +99,12 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, err error) {
 		f = &failure{http.StatusBadRequest, "a matching value does not fit its attribute; see PS3.4 §C.2.2.2"}
 	case errors.Is(err, context.DeadlineExceeded):
 		f = &failure{http.StatusServiceUnavailable, "the index took too long; narrow the search or try again"}
+	case errors.Is(err, index.ErrUnavailable):
+		f = &failure{http.StatusServiceUnavailable, "the index does not answer now; try again"}
+		s.Log.WarnContext(r.Context(), "request failed", "route", r.Pattern, "error", err)
+	case errors.Is(err, blob.ErrUnavailable):
+		f = &failure{http.StatusServiceUnavailable, "the stored objects cannot be read now; try again"}
+		s.Log.WarnContext(r.Context(), "request failed", "route", r.Pattern, "error", err)
 	case errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrCorrupt):
 		f = &failure{http.StatusInternalServerError, "the stored bytes are missing or damaged; whoever sent them may send them again, which replaces them"}
 		s.Log.ErrorContext(r.Context(), "stored object cannot be read", "error", err)

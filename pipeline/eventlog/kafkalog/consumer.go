@@ -16,11 +16,14 @@ import (
 )
 
 // Times of a consumer group. A member that died is missed after session; who joins waits for the others'
-// next heartbeat.
+// next heartbeat, and for rebalance when one has vanished that the coordinator still expects. Who joins is
+// more patient than that (coordinator): one that gives up and comes again is one more that vanished, and
+// members that do so in turn would keep each other waiting for ever.
 const (
 	heartbeat      = time.Second
 	session        = 10 * time.Second // brokers take 6 s and more
-	rebalance      = 30 * time.Second
+	rebalance      = 10 * time.Second
+	coordinator    = 10 * time.Second // beyond what a request may take by its nature
 	rejoinPause    = 500 * time.Millisecond
 	watchTopics    = 30 * time.Second // for partitions that were added
 	commitPatience = 10 * time.Second
@@ -166,7 +169,7 @@ func (c *Consumer) run() {
 			TLS: c.log.cfg.tls, SASLMechanism: c.log.cluster.mechanism,
 		},
 		HeartbeatInterval: heartbeat, SessionTimeout: session, RebalanceTimeout: rebalance,
-		JoinGroupBackoff: rejoinPause, Timeout: c.log.cfg.timeout,
+		JoinGroupBackoff: rejoinPause, Timeout: max(coordinator, c.log.cfg.timeout),
 		WatchPartitionChanges: true, PartitionWatchInterval: watchTopics,
 		StartOffset: kafka.FirstOffset,
 	})

@@ -243,6 +243,9 @@ func (s *Store) settle(ctx context.Context, op, key string, r *record, err error
 			err = errLost
 		default:
 			s.discard(key, r.created)
+			if judge(gerr) != missing {
+				err = gerr // it is not known whether the blob is there, because of this
+			}
 		}
 	}
 	return explain(ctx, op, err, true)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/tributary-dicom/tributary/ingest"
+	"github.com/tributary-dicom/tributary/parsers/ecg/scpecg/scptest"
 	"github.com/tributary-dicom/tributary/parsers/part10"
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
@@ -234,6 +235,15 @@ func noise(t *testing.T) []byte {
 	return out
 }
 
+// recording is a short ECG that is not DICOM.
+func recording() []byte {
+	r := &scptest.Record{Default: true, Encoding: 1, Tags: []scptest.Tag{scptest.Text(0, "张"), scptest.Text(2, "P7"), scptest.Date(25, 2026, 3, 4)}}
+	for id := byte(1); id <= 2; id++ {
+		r.Leads = append(r.Leads, scptest.Lead{ID: id, Samples: make([]int16, 1000)})
+	}
+	return r.Bytes()
+}
+
 // furnish fills a world with objects of every fate, and decisions of every kind. It returns the receipts of
 // the plain objects; the last of them has its header beside it and a file of its own.
 func furnish(w *world) (plain []ingest.Receipt, kept ingest.Receipt) {
@@ -243,6 +253,9 @@ func furnish(w *world) (plain []ingest.Receipt, kept ingest.Receipt) {
 		plain = append(plain, w.admit(file(i, fmt.Sprintf("Li^%d=李^%d", i, i))))
 	}
 	w.admit(file(3, "Li^3=李^3")) // duplicate
+	if first, again := w.admit(recording()), w.admit(recording()); first.Status != ingest.Stored || again.ID != first.ID {
+		w.t.Fatalf("%+v, and again %+v", first, again)
+	}
 	for i, action := range map[int]string{4: ingest.ActionPromoted, 5: ingest.ActionKept, 6: ""} {
 		other := w.admit(file(i, "Li^Other=李^另"))
 		if other.Status != ingest.Conflict {
@@ -350,8 +363,8 @@ func TestWholeWorldIsClean(t *testing.T) {
 	plain, _ := furnish(w)
 	r := w.verify(audit.Options{Full: true})
 	wants(t, "filled", r, map[audit.Code]int64{})
-	// 13 plain objects, 3 other versions, 1 of 2 in quarantine; 3 decisions; a header beside.
-	if r.Blobs != 21 || r.Events != 21 || r.Rows != 20 || r.Reread != 17 || len(plain) != 13 {
+	// 13 plain objects, an original, 3 other versions, 1 of 2 in quarantine; 3 decisions; a header beside.
+	if r.Blobs != 22 || r.Events != 22 || r.Rows != 21 || r.Reread != 18 || len(plain) != 13 {
 		t.Errorf("%+v", r)
 	}
 	if n := w.verify(audit.Options{Sample: 5}).Reread; n != 5 {
@@ -463,6 +476,9 @@ func TestIndexThatDoesNotShowTheLog(t *testing.T) {
 	}{
 		{"DELETE FROM documents WHERE instance_id = 3", map[audit.Code]int64{audit.RowBroken: 1}},
 		{"DELETE FROM instances WHERE id = 2", map[audit.Code]int64{audit.RowMissing: 1, audit.IndexMiscounted: 1}},
+		{"DELETE FROM originals", map[audit.Code]int64{audit.RowMissing: 1}},
+		{"UPDATE originals SET blob_key = 'x'", map[audit.Code]int64{audit.RowDiffers: 1}},
+		{"UPDATE originals SET event_id = 'x'", map[audit.Code]int64{audit.RowWithoutEvent: 1}},
 		{"DELETE FROM quarantine", map[audit.Code]int64{audit.RowMissing: 1}},
 		{"DELETE FROM decisions", map[audit.Code]int64{audit.RowMissing: 3}},
 		{"UPDATE instances SET blob_key = 'x' WHERE id = 5", map[audit.Code]int64{audit.RowDiffers: 1}},

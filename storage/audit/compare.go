@@ -235,6 +235,7 @@ func (a *audit) eventsWithoutRow(ctx context.Context) error {
 		return nil
 	}
 	const query = "SELECT " + toldColumns + ` FROM events e WHERE e.n > ? AND CASE
+		WHEN e.type IN (1, 2) AND EXISTS (SELECT 1 FROM found f WHERE f.object = e.object AND f.kind = 'original' AND f.tenant = e.tenant) THEN 0
 		WHEN e.type IN (1, 2) THEN NOT EXISTS (SELECT 1 FROM found f WHERE f.kind = 'instance' AND f.sop = e.sop AND f.dsha = e.dsha
 			AND f.syntax = e.syntax AND f.tenant = e.tenant)
 		WHEN e.type = 3 THEN NOT EXISTS (SELECT 1 FROM found f WHERE f.object = e.object AND f.kind = 'quarantine' AND f.tenant = e.tenant)

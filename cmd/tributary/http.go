@@ -97,11 +97,9 @@ func (n *node) httpServer() *http.Server {
 		for _, path := range []string{"/quarantine", "/quarantine/", "/conflicts", "/conflicts/"} {
 			mux.Handle(path, n.fresh(operators))
 		}
-		if n.local != nil {
-			live := desk.NewEvents(n.local)
-			mux.Handle("GET /events", live)
-			atShutdown = live.Close
-		}
+		live := desk.NewEvents(n.follower())
+		mux.Handle("GET /events", live)
+		atShutdown = live.Close
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
@@ -119,6 +117,14 @@ func (n *node) httpServer() *http.Server {
 	}
 	server.RegisterOnShutdown(atShutdown)
 	return server
+}
+
+// follower is the log as the live view reads it.
+func (n *node) follower() desk.Follower {
+	if n.local != nil {
+		return desk.FollowOne(n.local)
+	}
+	return desk.FollowMany(n.kafka)
 }
 
 // freshTimeout bounds how long a reader waits for the index to catch up with the log.

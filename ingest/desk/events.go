@@ -3,24 +3,15 @@ package desk
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/tributary-dicom/tributary/parsers/part10"
 	"github.com/tributary-dicom/tributary/pipeline/event"
-	"github.com/tributary-dicom/tributary/pipeline/eventlog"
 )
-
-// Follower reads the log as it grows; the local log has it.
-type Follower interface {
-	// SubscribeFrom opens a consumer of a topic for a group of its own, which starts behind an offset.
-	SubscribeFrom(ctx context.Context, group, topic string, behind int64) (eventlog.Consumer, error)
-	// Head returns the newest position of a topic.
-	Head(topic string) eventlog.Position
-}
 
 // Events is the live view of the log: GET /events as server-sent events (HTML §9.2). A client that comes
 // back with Last-Event-ID misses nothing; one without it starts at now.
@@ -82,17 +73,13 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer e.leave(&cancel)
-	behind := e.log.Head(event.TopicInstances).Offset
-	if id := r.Header.Get("Last-Event-ID"); id != "" {
-		n, err := strconv.ParseInt(id, 10, 64)
-		if err != nil || n < 0 {
-			writeJSON(w, http.StatusBadRequest, map[string]string{"error": "Last-Event-ID is the number of an event of this node"})
-			return
-		}
-		behind = n
+	c, err := e.log.Follow(ctx, event.TopicInstances, r.Header.Get("Last-Event-ID"))
+	if errors.Is(err, ErrCursor) {
+		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "Last-Event-ID is the id of an event of this log"})
+		return
 	}
-	c, err := e.log.SubscribeFrom(ctx, "events-"+event.NewID(), event.TopicInstances, behind)
 	if err != nil {
+		w.Header().Set("Retry-After", "10")
 		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "the log cannot be followed now; try again later"})
 		return
 	}
@@ -107,7 +94,7 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	for {
 		wait, stop := context.WithTimeout(ctx, heartbeat)
-		records, err := c.Fetch(wait, eventsBatch)
+		records, err := c.Next(wait, eventsBatch)
 		stop()
 		switch {
 		case ctx.Err() != nil:
@@ -141,14 +128,14 @@ func (s stream) write(text string) error {
 	return s.rc.Flush()
 }
 
-func (s stream) send(records []eventlog.Record) error {
+func (s stream) send(records []Shown) error {
 	var text []byte
 	for _, rec := range records {
 		data, err := json.Marshal(liveOf(rec.Event))
 		if err != nil {
 			return err
 		}
-		text = fmt.Appendf(text, "id: %d\nevent: %s\ndata: %s\n\n", rec.Offset, rec.Event.Type, data)
+		text = fmt.Appendf(text, "id: %s\nevent: %s\ndata: %s\n\n", rec.Cursor, rec.Event.Type, data)
 	}
 	return s.write(string(text))
 }

@@ -85,7 +85,7 @@ func next(t *testing.T, lines *bufio.Scanner) string {
 
 func TestEventsFromNowAndFromAnId(t *testing.T) {
 	log, add := liveLog(t, 3)
-	e := NewEvents(log)
+	e := NewEvents(FollowOne(log))
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close) // after the listeners' own cleanup: it waits for them
 
@@ -115,7 +115,7 @@ func TestEventsFromNowAndFromAnId(t *testing.T) {
 
 func TestEventsBoundsListeners(t *testing.T) {
 	log, _ := liveLog(t, 0)
-	server := httptest.NewServer(NewEvents(log))
+	server := httptest.NewServer(NewEvents(FollowOne(log)))
 	t.Cleanup(server.Close)
 	var last context.CancelFunc
 	for range maxStreams {
@@ -147,7 +147,7 @@ func TestEventsRefusesAWildId(t *testing.T) {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodGet, "/events", nil)
 	r.Header.Set("Last-Event-ID", "-5")
-	NewEvents(log).ServeHTTP(w, r)
+	NewEvents(FollowOne(log)).ServeHTTP(w, r)
 	if w.Code != http.StatusBadRequest {
 		t.Errorf("status %d", w.Code)
 	}

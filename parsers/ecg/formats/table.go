@@ -8,8 +8,10 @@ import (
 	"github.com/tributary-dicom/tributary/parsers/ecg/dicomwave"
 	"github.com/tributary-dicom/tributary/parsers/ecg/edf"
 	"github.com/tributary-dicom/tributary/parsers/ecg/eli"
+	"github.com/tributary-dicom/tributary/parsers/ecg/fhir"
 	"github.com/tributary-dicom/tributary/parsers/ecg/healforce"
 	"github.com/tributary-dicom/tributary/parsers/ecg/ishne"
+	"github.com/tributary-dicom/tributary/parsers/ecg/mfer"
 	"github.com/tributary-dicom/tributary/parsers/ecg/muse"
 	"github.com/tributary-dicom/tributary/parsers/ecg/schiller"
 	"github.com/tributary-dicom/tributary/parsers/ecg/scpecg"
@@ -37,4 +39,6 @@ var decoders = map[sniff.Format]ecg.Decoder{
 	sniff.Schiller:   schiller.Decode,
 	sniff.Zoncare:    zoncare.Decode,
 	sniff.WFDBHeader: wfdb.Decode,
+	sniff.MFER:       mfer.Decode,
+	sniff.FHIR:       fhir.Decode,
 }

@@ -1,7 +1,6 @@
 package wfdb
 
 import (
-	"errors"
 	"sort"
 
 	"github.com/tributary-dicom/tributary/parsers/ecg"
@@ -304,10 +303,4 @@ func (u *unit) verify(rec *ecg.Recording, budget *int64) error {
 		}
 	}
 	return nil
-}
-
-// isRefusal tells errors about the bytes from those of reading them.
-func isRefusal(err error) bool {
-	var r *reject.Error
-	return errors.As(err, &r)
 }

@@ -11,7 +11,9 @@ import (
 // of a description cut apart), leads are compared by place.
 func TestGolden(t *testing.T) {
 	const ties = "0.5 µV a count: halves fall otherwise in floating point; the counts agree"
-	byPlace := func(path string) bool { return strings.HasSuffix(path, "s0010_re.hea") || strings.HasSuffix(path, "binformats.hea") }
+	byPlace := func(path string) bool {
+		return strings.HasSuffix(path, "s0010_re.hea") || strings.HasSuffix(path, "binformats.hea")
+	}
 	deviations := map[string]string{}
 	for file, leads := range map[string]string{"041s": "III V PLETH RESP", "041s01": "III I V PLETH RESP", "041s02": "V PLETH RESP"} {
 		for _, lead := range strings.Fields(leads) {

@@ -47,9 +47,17 @@ func Mess(t testing.TB, seed uint64, n int) []eventlog.Record {
 			for k, v := range people[min(random.IntN(12), len(people)-1)*random.IntN(2)] {
 				in.Attributes[k] = v
 			}
-			if kind == 7 {
+			in.ECG = randomECG(random.IntN(8))
+			if in.ECG != nil && random.IntN(2) == 0 {
+				in.Findings = []string{"asystole", "acute-mi"}[random.IntN(2):]
+			}
+			switch {
+			case in.ECG != nil && random.IntN(2) == 0:
+				in.Object += ".o"
+				tape.Kept(in)
+			case kind == 7:
 				tape.Conflict(in, "01OBJECT00000")
-			} else {
+			default:
 				tape.Stored(in)
 			}
 		case kind == 8:

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tributary-dicom/tributary/parsers/ecg"
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
 )
@@ -26,6 +27,9 @@ type Instance struct {
 	Header, Layout            string // JSON
 	Key                       string // of the blob
 	Syntax                    string // UID
+	DerivedFrom               string // object id
+	ECG                       *event.ECG
+	Findings                  []string // what makes it critical; with any, its priority is STAT
 }
 
 // Tape makes records with growing offsets and event ids, as one partition of a log.
@@ -85,7 +89,11 @@ func (in Instance) Body() event.Instance {
 			PatientID: a["PatientID"], AccessionNumber: a["AccessionNumber"], StudyInstanceUID: in.Study,
 			SeriesInstanceUID: in.Series, SOPInstanceUID: in.SOP, SOPClassUID: in.Class,
 		},
-		Attributes: a, ScannerVersion: 1,
+		Attributes: a, ScannerVersion: 1, DerivedFrom: in.DerivedFrom, ECG: in.ECG,
+	}
+	for _, f := range in.Findings {
+		body.Priority = event.PriorityStat
+		body.Findings = append(body.Findings, event.Finding{Finding: f, Statement: "because of " + f})
 	}
 	if in.Syntax != "" {
 		body.Blob.TransferSyntaxUID = in.Syntax
@@ -100,6 +108,32 @@ func (in Instance) Body() event.Instance {
 		body.Frames = event.Attach([]byte(in.Layout))
 	}
 	return body
+}
+
+// Original returns the body of the event of a file that is not DICOM: its UIDs are made of its hash, and it has no
+// SOP class.
+func (in Instance) Original() event.Instance {
+	body := in.Body()
+	ids := ecg.Identity(body.Tenant, body.Blob.SHA256, nil)
+	body.Blob.Format, body.Blob.MediaType, body.Blob.TransferSyntaxUID, body.Blob.DatasetOffset = "scp-ecg", "application/x-scp-ecg", "", 0
+	body.IDs.SOPClassUID, body.IDs.SOPInstanceUID = "", ids.Source
+	body.Origin.Filename, body.Origin.Device, body.Origin.Facility = "心电图 1.scp", "cart-3", "township"
+	if in.Study == "" {
+		body.IDs.StudyInstanceUID, body.IDs.SeriesInstanceUID = ids.Study, ids.Series
+	}
+	return body
+}
+
+// DerivedUID is the SOP Instance UID of the DICOM object that is made of an original.
+func (in Instance) DerivedUID() string {
+	body := in.Body()
+	return ecg.Identity(body.Tenant, body.Blob.SHA256, nil).Derived
+}
+
+// Kept adds the instance.stored record of an original.
+func (p *Tape) Kept(in Instance) eventlog.Record {
+	p.t.Helper()
+	return p.Event(event.TypeInstanceStored, in.Original())
 }
 
 // Stored adds an instance.stored record.

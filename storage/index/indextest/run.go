@@ -25,6 +25,8 @@ type Index interface {
 	QuarantinedBytes(ctx context.Context, tenant, sha256 string) (index.Quarantined, error)
 	Conflicts(ctx context.Context, tenant string, limit, offset int) ([]index.Conflict, error)
 	PatientConflicts(ctx context.Context, tenant string, limit, offset int) ([]index.PatientConflict, error)
+	Original(ctx context.Context, tenant, id string) (index.Original, error)
+	Recordings(ctx context.Context, q index.RecordingQuery) ([]index.RecordingRow, error)
 	Stats(ctx context.Context) (index.Stats, error)
 	Ready(ctx context.Context) error
 	Dump(ctx context.Context, w io.Writer) error
@@ -54,6 +56,11 @@ func Run(t *testing.T, open func(t *testing.T, blobs index.Attachments) Index) {
 		{"another transfer syntax", otherSyntax},
 		{"quarantine", quarantine},
 		{"several patients in a study", severalPatients},
+		{"originals are no instances", originals},
+		{"an original and what is made of it", derived},
+		{"what recordings say", recordings},
+		{"pages of recordings", recordingPages},
+		{"recordings of versions", recordingVersions},
 		{"text that is too long, or none", longText},
 		{"tenants don't meet", tenants},
 		{"a cancelled context", cancelled},
@@ -148,6 +155,12 @@ func empty(t *testing.T, x Index) {
 	}
 	if _, err := x.QuarantineEntry(ctx, "clinic", "1"); !errors.Is(err, index.ErrNotFound) {
 		t.Errorf("QuarantineEntry = %v, want ErrNotFound", err)
+	}
+	if _, err := x.Original(ctx, "clinic", "1"); !errors.Is(err, index.ErrNotFound) {
+		t.Errorf("Original = %v, want ErrNotFound", err)
+	}
+	if got, err := x.Recordings(ctx, index.RecordingQuery{Tenant: "clinic"}); len(got) != 0 || err != nil {
+		t.Errorf("Recordings = %v, %v", got, err)
 	}
 	if got, err := x.Stats(ctx); err != nil || got != (index.Stats{}) {
 		t.Errorf("Stats = %+v, %v", got, err)

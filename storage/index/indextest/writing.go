@@ -401,9 +401,17 @@ func randomEvents(r *rapid.T, tape *Tape, mark string) []eventlog.Record {
 				"SeriesNumber": fmt.Sprint(pick("number", 3)), "StudyID": fmt.Sprint(pick("id", 2)),
 				"PatientID": []string{"", "1", "1", "2"}[pick("patient", 3)],
 			}
-			if kind == 5 {
+			in.ECG, in.DerivedFrom = randomECG(pick("facts", 3)), []string{"", mark + "00"}[pick("derived", 1)]
+			if pick("critical", 2) == 0 {
+				in.Findings = []string{"acute-mi"}
+			}
+			switch {
+			case pick("original", 3) == 0:
+				in.Object += ".o"
+				tape.Kept(in)
+			case kind == 5:
 				tape.Conflict(in, "00")
-			} else {
+			default:
 				tape.Stored(in)
 			}
 		case kind == 6:

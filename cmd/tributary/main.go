@@ -31,6 +31,7 @@ type cli struct {
 	Health     healthCmd     `cmd:"" help:"Ask a running node whether its engines are well."`
 	Reindex    reindexCmd    `cmd:"" help:"Make the index again from the log, or log and index from the blobs."`
 	Fsck       fsckCmd       `cmd:"" help:"Compare blobs, log and index; with --repair, mend what can be mended safely."`
+	ECG        ecgCmd        `cmd:"" help:"Look at recordings in files, convert and draw them." name:"ecg"`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 

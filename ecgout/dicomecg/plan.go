@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -191,10 +192,19 @@ func (p *Plan) survey(rec *ecg.Recording, opt Options) error {
 		w.settle(p.warn)
 		p.waves = append(p.waves, w)
 	}
+	// Viewers draw the first group, and MUSE files begin with the median beat.
+	slices.SortStableFunc(p.waves, func(a, b *wave) int { return last(a.group.Kind) - last(b.group.Kind) })
 	if len(p.waves) == 0 {
 		return reject.New(reject.UnsupportedFormat, op, "the recording has no samples of an ECG")
 	}
 	return nil
+}
+
+func last(k ecg.Kind) int {
+	if k == ecg.Median {
+		return 1
+	}
+	return 0
 }
 
 func (p *Plan) identify(rec *ecg.Recording, opt Options, class string) {

@@ -324,6 +324,20 @@ func TestOtherOptionsOtherName(t *testing.T) {
 	}
 }
 
+// TestRhythmFirst: viewers draw the first group, and it must not be a median beat.
+func TestRhythmFirst(t *testing.T) {
+	rec := recording(group(ecg.Median, "500", leadsOf("5", twelveNames...), 600, wavy), group(ecg.Rhythm, "500", leadsOf("5", twelveNames...), 5000, wavy))
+	rec.Measurements = append(rec.Measurements, ecg.Measurement{Kind: ecg.POnset, Value: ecg.Int(100), Valid: true, Unit: "ms", Group: 0})
+	p, data := write(t, rec, testOptions)
+	back := check(t, rec, p, data)
+	if back.Groups[0].Kind != ecg.Rhythm || back.Groups[1].Kind != ecg.Median {
+		t.Errorf("%s before %s", back.Groups[0].Kind, back.Groups[1].Kind)
+	}
+	if m, ok := back.Measurement(ecg.POnset); !ok || m.Group != 1 {
+		t.Errorf("a point of the median beat is about group %d", m.Group)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	many := recording()
 	for range 5 {

@@ -79,12 +79,11 @@ var sqliteStatistics = []string{
 		('instances', 'instances_derived', '100000 100000 1'),
 		('originals', 'originals_source', '100000 100000 1'),
 		('originals', 'originals_derived', '100000 100000 1'),
-		('recordings', 'recordings_newest', '200000 200000 1 1'),
+		('recordings', 'recordings_newest', '200000 200000 1 1 1 1 1 1 1 1 1 1'),
 		('recordings', 'recordings_urgent', '200000 200000 2000 1 1'),
 		('recordings', 'recordings_day', '200000 200000 60'),
 		('recordings', 'recordings_study', '200000 200000 2'),
 		('recordings', 'recordings_patient', '200000 200000 3'),
-		('recordings', 'recordings_rate', '200000 200000 1000'),
 		('instances', 'instances_of_series', '1000000 10 1 1')`,
 	"ANALYZE sqlite_schema", // reads the table again
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -204,12 +205,17 @@ func (f *flat) next() bool {
 func verify(t testing.TB, name string, p *Plan, data []byte) {
 	t.Helper()
 	if p.SOPClassUID == General32BitECG {
-		return // of 2023; dciodvfy of the distributions does not know it yet
+		// Of 2023, and unknown to the dciodvfy of distributions: under the name of its elder sister its
+		// modules can be looked at all the same. It has 16 bits.
+		data = bytes.ReplaceAll(data, []byte(General32BitECG), []byte(GeneralECG))
+		verifyFile(t, name, data, "WaveformBitsAllocated(5400,1004)[1]> - Unrecognized enumerated value = <0x20>", "WaveformSampleInterpretation(5400,1006)[1]> - Unrecognized enumerated value = <SL>")
+		return
 	}
 	verifyFile(t, name, data)
 }
 
-func verifyFile(t testing.TB, name string, data []byte) {
+// verifyFile fails for each error of dciodvfy that does not end with one of but.
+func verifyFile(t testing.TB, name string, data []byte, but ...string) {
 	t.Helper()
 	if _, err := exec.LookPath("dciodvfy"); err != nil {
 		if os.Getenv("CI") != "" {
@@ -224,6 +230,10 @@ func verifyFile(t testing.TB, name string, data []byte) {
 	}
 	out, _ := exec.Command("dciodvfy", "-new", path).CombinedOutput()
 	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSpace(line)
+		if slices.ContainsFunc(but, func(s string) bool { return strings.HasSuffix(line, s) }) {
+			continue
+		}
 		if strings.HasPrefix(line, "Error") && !countsBytes(line) {
 			t.Errorf("%s: %s", name, strings.TrimSpace(line))
 		} else if testing.Verbose() && strings.HasPrefix(line, "Warning") {

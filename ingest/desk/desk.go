@@ -22,6 +22,7 @@ type Lists interface {
 	Quarantine(ctx context.Context, tenant string, limit, offset int) ([]index.Quarantined, error)
 	QuarantineEntry(ctx context.Context, tenant, id string) (index.Quarantined, error)
 	Conflicts(ctx context.Context, tenant string, limit, offset int) ([]index.Conflict, error)
+	PatientConflicts(ctx context.Context, tenant string, limit, offset int) ([]index.PatientConflict, error)
 	Lookup(ctx context.Context, tenant, sopInstanceUID string) ([]index.Version, string, error)
 	Objects(ctx context.Context, s index.Scope, w index.Want, fn func(index.Object) error) error
 }
@@ -69,6 +70,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("POST /quarantine/{id}/retry", d.retry)
 	mux.HandleFunc("DELETE /quarantine/{id}", d.remove)
 	mux.HandleFunc("GET /conflicts", d.conflicts)
+	mux.HandleFunc("GET /conflicts/patients", d.patients)
 	mux.HandleFunc("POST /conflicts/{instance}/{action}/{id}", d.settle)
 	return mux
 }
@@ -139,6 +141,17 @@ func (d desk) conflicts(w http.ResponseWriter, r *http.Request) {
 	d.answer(w, http.StatusOK, list, err)
 }
 
+// patients lists studies of more than one patient. Nothing here settles them: the devices' own systems must send
+// one of them again under another study.
+func (d desk) patients(w http.ResponseWriter, r *http.Request) {
+	limit, offset := page(r)
+	list, err := d.cfg.Lists.PatientConflicts(r.Context(), d.cfg.Tenant, limit, offset)
+	if list == nil {
+		list = []index.PatientConflict{}
+	}
+	d.answer(w, http.StatusOK, list, err)
+}
+
 func (d desk) settle(w http.ResponseWriter, r *http.Request) {
 	action := map[string]string{"promote": ingest.ActionPromoted, "keep": ingest.ActionKept}[r.PathValue("action")]
 	if action == "" {
@@ -204,6 +217,8 @@ func (d desk) answer(w http.ResponseWriter, status int, v any, err error) {
 		body := map[string]string{"error": "internal error; see the server's log"}
 		status = http.StatusInternalServerError
 		switch {
+		case errors.Is(err, index.ErrUnavailable):
+			status, body["error"] = http.StatusServiceUnavailable, "the index does not answer now; try again"
 		case errors.Is(err, index.ErrNotFound), errors.Is(err, blob.ErrNotFound):
 			status, body["error"] = http.StatusNotFound, "no such entry; GET /quarantine and GET /conflicts list what there is"
 		case errors.Is(err, index.ErrUnavailable), errors.Is(err, blob.ErrUnavailable):
@@ -216,6 +231,9 @@ func (d desk) answer(w http.ResponseWriter, status int, v any, err error) {
 			}
 			body["code"] = string(refusal.Code)
 			body["error"] = "still cannot be taken: " + string(refusal.Code)
+		}
+		if status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "5")
 		}
 		if status >= http.StatusInternalServerError {
 			d.cfg.Logger.Error("an operator's request failed", "error", err.Error())

@@ -23,6 +23,7 @@ import (
 type office struct {
 	fail    error
 	entries []index.Quarantined
+	mixed   []index.PatientConflict
 	two     []index.Version // of instance 1.2.3; the first is current
 	bodies  map[string]string
 	retried error // of Retry
@@ -48,6 +49,11 @@ func (o *office) QuarantineEntry(_ context.Context, tenant, id string) (index.Qu
 func (o *office) Conflicts(_ context.Context, tenant string, limit, offset int) ([]index.Conflict, error) {
 	o.asked = fmt.Sprint(tenant, limit, offset)
 	return nil, o.fail
+}
+
+func (o *office) PatientConflicts(_ context.Context, tenant string, limit, offset int) ([]index.PatientConflict, error) {
+	o.asked = fmt.Sprint(tenant, limit, offset)
+	return o.mixed, o.fail
 }
 
 func (o *office) Lookup(_ context.Context, _, instance string) ([]index.Version, string, error) {
@@ -110,23 +116,30 @@ func TestDesk(t *testing.T) {
 		asked              string
 		done               string
 	}{
-		"quarantine":                   {path: "/quarantine", status: 200, body: `"id":"01A"`, asked: "clinic100 0"},
-		"quarantine, a page":           {path: "/quarantine?limit=7&offset=14", status: 200, asked: "clinic7 14"},
-		"quarantine, too much":         {path: "/quarantine?limit=1000000&offset=-3", status: 200, asked: "clinic1000 0"},
-		"quarantine, nonsense":         {path: "/quarantine?limit=x&offset=y", status: 200, asked: "clinic100 0"},
-		"quarantine, empty":            {path: "/quarantine", change: func(o *office) { o.entries = nil }, status: 200, body: "[]\n"},
-		"entry":                        {path: "/quarantine/01A", status: 200, body: `"reason":"truncated"`},
-		"no entry":                     {path: "/quarantine/01Z", status: 404, body: "GET /quarantine"},
-		"file":                         {path: "/quarantine/01A/file", status: 200, body: "hello"},
-		"file of no entry":             {path: "/quarantine/01Z/file", status: 404},
-		"file that is gone":            {path: "/quarantine/01C/file", status: 404},
-		"retry":                        {method: "POST", path: "/quarantine/01A/retry", user: "zhang", status: 200, body: `"id":"new"`, done: "retry clinic 01A zhang"},
-		"retry of no entry":            {method: "POST", path: "/quarantine/01Z/retry", status: 404},
-		"retry in vain":                {method: "POST", path: "/quarantine/01A/retry", change: func(o *office) { o.retried = reject.New(reject.Truncated, "x", "secret") }, status: 422, body: `"code":"truncated"`, done: "retry clinic 01A "},
-		"retry without room":           {method: "POST", path: "/quarantine/01A/retry", change: func(o *office) { o.retried = reject.New(reject.OutOfResources, "x", "secret") }, status: 503, done: "retry clinic 01A "},
-		"remove":                       {method: "DELETE", path: "/quarantine/01A", user: long, status: 200, body: `"status":"removed"`, done: "remove clinic 01A " + strings.Repeat("Ж", 32)},
-		"remove no entry":              {method: "DELETE", path: "/quarantine/01Z", status: 404},
-		"conflicts":                    {path: "/conflicts", status: 200, body: "[]\n", asked: "clinic100 0"},
+		"quarantine":           {path: "/quarantine", status: 200, body: `"id":"01A"`, asked: "clinic100 0"},
+		"quarantine, a page":   {path: "/quarantine?limit=7&offset=14", status: 200, asked: "clinic7 14"},
+		"quarantine, too much": {path: "/quarantine?limit=1000000&offset=-3", status: 200, asked: "clinic1000 0"},
+		"quarantine, nonsense": {path: "/quarantine?limit=x&offset=y", status: 200, asked: "clinic100 0"},
+		"quarantine, empty":    {path: "/quarantine", change: func(o *office) { o.entries = nil }, status: 200, body: "[]\n"},
+		"entry":                {path: "/quarantine/01A", status: 200, body: `"reason":"truncated"`},
+		"no entry":             {path: "/quarantine/01Z", status: 404, body: "GET /quarantine"},
+		"file":                 {path: "/quarantine/01A/file", status: 200, body: "hello"},
+		"file of no entry":     {path: "/quarantine/01Z/file", status: 404},
+		"file that is gone":    {path: "/quarantine/01C/file", status: 404},
+		"retry":                {method: "POST", path: "/quarantine/01A/retry", user: "zhang", status: 200, body: `"id":"new"`, done: "retry clinic 01A zhang"},
+		"retry of no entry":    {method: "POST", path: "/quarantine/01Z/retry", status: 404},
+		"retry in vain":        {method: "POST", path: "/quarantine/01A/retry", change: func(o *office) { o.retried = reject.New(reject.Truncated, "x", "secret") }, status: 422, body: `"code":"truncated"`, done: "retry clinic 01A "},
+		"retry without room":   {method: "POST", path: "/quarantine/01A/retry", change: func(o *office) { o.retried = reject.New(reject.OutOfResources, "x", "secret") }, status: 503, done: "retry clinic 01A "},
+		"remove":               {method: "DELETE", path: "/quarantine/01A", user: long, status: 200, body: `"status":"removed"`, done: "remove clinic 01A " + strings.Repeat("Ж", 32)},
+		"remove no entry":      {method: "DELETE", path: "/quarantine/01Z", status: 404},
+		"conflicts":            {path: "/conflicts", status: 200, body: "[]\n", asked: "clinic100 0"},
+		"patients":             {path: "/conflicts/patients?limit=3", status: 200, body: "[]\n", asked: "clinic3 0"},
+		"patients of a study": {path: "/conflicts/patients", change: func(o *office) {
+			o.mixed = []index.PatientConflict{{StudyInstanceUID: "1.2", Patients: []index.Patient{{PatientName: "张^三"}}}}
+		}, status: 200, body: `[{"study":"1.2","patients":[{"patient_id":"","patient_name":"张^三"`, asked: "clinic100 0"},
+		"patients, the index is slow":  {path: "/conflicts/patients", change: func(o *office) { o.fail = fmt.Errorf("secret: %w", index.ErrTimeout) }, status: 503, body: "try again", asked: "clinic100 0"},
+		"the index is away for now":    {path: "/quarantine", change: func(o *office) { o.fail = fmt.Errorf("secret: %w", index.ErrUnavailable) }, status: 503, body: "try again"},
+		"an entry of it":               {path: "/quarantine/01A", change: func(o *office) { o.fail = fmt.Errorf("secret: %w", index.ErrUnavailable) }, status: 503},
 		"promote":                      {method: "POST", path: "/conflicts/1.2.3/promote/01W", user: "li", status: 200, body: `"status":"promoted"`, done: "settle clinic 1.2 1.2.3 01W promoted li"},
 		"promote the current":          {method: "POST", path: "/conflicts/1.2.3/promote/01V", status: 200, done: "settle clinic 1.2 1.2.3 01V promoted "},
 		"keep":                         {method: "POST", path: "/conflicts/1.2.3/keep/01V", status: 200, body: `"status":"kept"`, done: "settle clinic 1.2 1.2.3 01V kept "},
@@ -166,6 +179,9 @@ func TestDesk(t *testing.T) {
 			}
 			if strings.Contains(w.Body.String(), "secret") {
 				t.Errorf("internal text reaches the peer: %s", w.Body)
+			}
+			if again := w.Header().Get("Retry-After"); (again != "") != (w.Code == http.StatusServiceUnavailable) {
+				t.Errorf("Retry-After %q after %d", again, w.Code)
 			}
 			if logged := strings.Contains(log.String(), "secret"); logged != (c.status >= 500) {
 				t.Errorf("log %q after %d", log.String(), w.Code)

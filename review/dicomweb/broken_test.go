@@ -1,11 +1,14 @@
 package dicomweb
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/tributary-dicom/tributary/parsers/part10"
@@ -59,6 +62,31 @@ func TestMissingBlob(t *testing.T) {
 	wantStatus(t, rec, http.StatusInternalServerError)
 	if rec.Header().Get("Content-Length") != "" || rec.Header().Get("Content-Type") != typeJSON {
 		t.Errorf("headers %v", rec.Header())
+	}
+}
+
+// TestIndexAway: what passes by itself is 503 with a hint when to come again, and nothing else is.
+func TestIndexAway(t *testing.T) {
+	for name, c := range map[string]struct {
+		fail   error
+		status int
+	}{
+		"away":     {fmt.Errorf("search: %w: secret", index.ErrUnavailable), http.StatusServiceUnavailable},
+		"too slow": {fmt.Errorf("search: %w", index.ErrTimeout), http.StatusServiceUnavailable},
+		"our bug":  {errors.New("search: secret"), http.StatusInternalServerError},
+	} {
+		w := newWorld()
+		w.fail = c.fail
+		for _, target := range []string{"/dicom-web/studies", "/dicom-web/studies/1.2.3", "/dicom-web/studies/1.2.3/metadata", instancePath, instancePath + "/frames/1"} {
+			rec := w.get(target)
+			wantStatus(t, rec, c.status)
+			if again := rec.Header().Get("Retry-After"); (again != "") != (c.status == http.StatusServiceUnavailable) {
+				t.Errorf("%s, %s: Retry-After %q", name, target, again)
+			}
+			if strings.Contains(rec.Body.String(), "secret") {
+				t.Errorf("%s, %s: internal text: %s", name, target, rec.Body)
+			}
+		}
 	}
 }
 

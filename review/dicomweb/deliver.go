@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+
+	"github.com/tributary-dicom/tributary/review/byterange"
 )
 
 // single is an answer of one body, without multipart around it.
@@ -26,14 +28,14 @@ func (s *server) deliver(w http.ResponseWriter, r *http.Request, a single) error
 	if a.etag != "" {
 		h.Set("ETag", a.etag)
 	}
-	if unchanged(r, a.etag) {
+	if byterange.Unchanged(r, a.etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	off, n, part, ok := byteRange(wantsRange(r, a.etag), a.length)
+	off, n, part, ok := byterange.Parse(byterange.Wanted(r, a.etag), a.length)
 	if !ok {
 		h.Set("Content-Range", fmt.Sprintf("bytes */%d", a.length))
-		return fail(http.StatusRequestedRangeNotSatisfiable, "no such range in %d bytes (at most %d ranges)", a.length, maxByteRanges)
+		return fail(http.StatusRequestedRangeNotSatisfiable, "no such range in %d bytes (at most %d ranges)", a.length, byterange.Max)
 	}
 	var src io.ReadCloser
 	if r.Method != http.MethodHead && n > 0 {
@@ -89,7 +91,7 @@ func (s *server) deliverParts(w http.ResponseWriter, r *http.Request, m multi) e
 	h.Add("Vary", "Accept")
 	if m.etag != "" {
 		h.Set("ETag", m.etag)
-		if unchanged(r, m.etag) {
+		if byterange.Unchanged(r, m.etag) {
 			w.WriteHeader(http.StatusNotModified)
 			return nil
 		}

@@ -32,6 +32,7 @@ type memIndex struct {
 	queries []index.Query
 	wants   []index.Want
 	block   bool // Search waits for its context
+	fail    error
 }
 
 func (m *memIndex) Search(ctx context.Context, q index.Query) ([]index.Row, error) {
@@ -41,6 +42,9 @@ func (m *memIndex) Search(ctx context.Context, q index.Query) ([]index.Row, erro
 	if m.block {
 		<-ctx.Done()
 		return nil, ctx.Err()
+	}
+	if m.fail != nil {
+		return nil, m.fail
 	}
 	for _, o := range q.OrderBy {
 		if slices.Contains(m.unknown, o.Keyword) {
@@ -81,6 +85,9 @@ func (m *memIndex) Objects(ctx context.Context, s index.Scope, w index.Want, fn 
 	objects := slices.Clone(m.objects)
 	m.wants = append(m.wants, w)
 	m.mu.Unlock()
+	if m.fail != nil {
+		return m.fail
+	}
 	for _, o := range objects {
 		if s.Tenant != DefaultTenant || o.StudyInstanceUID != s.StudyInstanceUID ||
 			s.SeriesInstanceUID != "" && o.SeriesInstanceUID != s.SeriesInstanceUID ||

@@ -97,8 +97,11 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, err error) {
 		f = &failure{http.StatusNotFound, "no such study, series or instance"}
 	case errors.Is(err, index.ErrBadQuery):
 		f = &failure{http.StatusBadRequest, "a matching value does not fit its attribute; see PS3.4 §C.2.2.2"}
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, index.ErrTimeout):
 		f = &failure{http.StatusServiceUnavailable, "the index took too long; narrow the search or try again"}
+	case errors.Is(err, index.ErrUnavailable):
+		f = &failure{http.StatusServiceUnavailable, "the index is away for now; try again"}
+		s.Log.WarnContext(r.Context(), "the index does not answer", "route", r.Pattern, "error", err)
 	case errors.Is(err, index.ErrUnavailable):
 		f = &failure{http.StatusServiceUnavailable, "the index does not answer now; try again"}
 		s.Log.WarnContext(r.Context(), "request failed", "route", r.Pattern, "error", err)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/tributary-dicom/tributary/review/byterange"
 	"github.com/tributary-dicom/tributary/storage/index"
 )
 
@@ -40,7 +41,7 @@ func (s *server) metadata(w http.ResponseWriter, r *http.Request) error {
 		case err == nil && len(items) == 1:
 			tag := metadataTag(o)
 			w.Header().Set("ETag", tag)
-			if unchanged(r, tag) {
+			if byterange.Unchanged(r, tag) {
 				w.Header().Del("Content-Type")
 				w.WriteHeader(http.StatusNotModified)
 				return nil

@@ -1,4 +1,6 @@
-package dicomweb
+// Package byterange reads the headers of conditional and range requests (RFC 9110 §13, §14) for readers that send
+// stored bytes.
+package byterange
 
 import (
 	"net/http"
@@ -6,19 +8,19 @@ import (
 	"strings"
 )
 
-// maxByteRanges is how many ranges a Range header may list. Overlapping ranges by the thousand are an
+// Max is how many ranges a Range header may list. Overlapping ranges by the thousand are an
 // attack (RFC 9110 §14.2), and no viewer sends more than one.
-const maxByteRanges = 16
+const Max = 16
 
-// byteRange reads a Range header for a body of size bytes. part is false when the whole body is to be
+// Parse reads a Range header for a body of size bytes. part is false when the whole body is to be
 // sent: no header, another unit, nonsense, or several ranges, which RFC 9110 §14.2 lets us ignore. ok is
 // false when nothing can be sent: 416.
-func byteRange(header string, size int64) (off, n int64, part, ok bool) {
+func Parse(header string, size int64) (off, n int64, part, ok bool) {
 	list, found := strings.CutPrefix(header, "bytes=")
 	if !found || size == 0 {
 		return 0, size, false, true
 	}
-	if strings.Count(list, ",") >= maxByteRanges {
+	if strings.Count(list, ",") >= Max {
 		return 0, 0, false, false
 	}
 	ranges, satisfiable := 0, 0
@@ -88,8 +90,8 @@ func atoi(s string) int64 {
 	return n
 }
 
-// unchanged reports whether If-None-Match names etag (RFC 9110 §13.1.2, weak comparison).
-func unchanged(r *http.Request, etag string) bool {
+// Unchanged reports whether If-None-Match names etag (RFC 9110 §13.1.2, weak comparison).
+func Unchanged(r *http.Request, etag string) bool {
 	if etag == "" {
 		return false
 	}
@@ -104,9 +106,9 @@ func unchanged(r *http.Request, etag string) bool {
 	return false
 }
 
-// wantsRange returns the Range header unless If-Range says that it is for another version
+// Wanted returns the Range header unless If-Range says that it is for another version
 // (RFC 9110 §13.1.5). Dates are not compared: objects never change under an ETag.
-func wantsRange(r *http.Request, etag string) string {
+func Wanted(r *http.Request, etag string) string {
 	if c := r.Header.Get("If-Range"); c != "" && c != etag {
 		return ""
 	}

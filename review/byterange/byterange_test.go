@@ -1,11 +1,11 @@
-package dicomweb
+package byterange
 
 import (
 	"strings"
 	"testing"
 )
 
-func TestByteRange(t *testing.T) {
+func TestParse(t *testing.T) {
 	for _, c := range []struct {
 		header string
 		size   int64
@@ -28,7 +28,7 @@ func TestByteRange(t *testing.T) {
 		{"bytes=-0", 10, 0, 0, false, false},
 		{"bytes=11-12,13-", 10, 0, 0, false, false},
 		{"bytes=" + strings.Repeat("0-,", 1000) + "0-", 10, 0, 0, false, false},
-		{"bytes=" + strings.Repeat("0-0,", maxByteRanges) + "0-0", 10, 0, 0, false, false},
+		{"bytes=" + strings.Repeat("0-0,", Max) + "0-0", 10, 0, 0, false, false},
 
 		// RFC 9110 §14.2: a server may send the whole body instead.
 		{"bytes=0-1,4-5", 10, 0, 10, false, true},
@@ -39,21 +39,21 @@ func TestByteRange(t *testing.T) {
 		{"bytes=", 10, 0, 10, false, true},
 		{"bytes=0-", 0, 0, 0, false, true},
 	} {
-		off, n, part, ok := byteRange(c.header, c.size)
+		off, n, part, ok := Parse(c.header, c.size)
 		if part != c.part || ok != c.ok || ok && (off != c.off || n != c.n) {
 			t.Errorf("%.60q of %d: (%d, %d, %v, %v), want (%d, %d, %v, %v)", c.header, c.size, off, n, part, ok, c.off, c.n, c.part, c.ok)
 		}
 	}
 }
 
-func FuzzByteRange(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add("bytes=0-1,-5", int64(10))
 	f.Add("bytes=9223372036854775807-9223372036854775807", int64(1<<62))
 	f.Fuzz(func(t *testing.T, header string, size int64) {
 		if size < 0 {
 			return
 		}
-		off, n, part, ok := byteRange(header, size)
+		off, n, part, ok := Parse(header, size)
 		if ok && (off < 0 || n < 0 || off > size-n || part && n == 0 || !part && n != size) {
 			t.Fatalf("%q of %d: off %d, n %d, part %v", header, size, off, n, part)
 		}

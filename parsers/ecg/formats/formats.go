@@ -4,6 +4,7 @@ package formats
 
 import (
 	"github.com/tributary-dicom/tributary/parsers/ecg"
+	"github.com/tributary-dicom/tributary/parsers/ecg/bundle"
 	"github.com/tributary-dicom/tributary/parsers/reject"
 	"github.com/tributary-dicom/tributary/parsers/sniff"
 )
@@ -22,7 +23,7 @@ func Formats() []sniff.Format {
 	return fs
 }
 
-// Decode tells what src is by its first bytes, decodes it, checks it against lim, and adds the limb leads
+// Decode tells what src is by its first bytes, opens it where it is an archive of one recording, decodes it, checks it against lim, and adds the limb leads
 // that follow from stored ones. The error is a *reject.Error, or src's own.
 func Decode(src ecg.Source, lim ecg.Limits) (*ecg.Recording, error) {
 	head, err := src.Head(sniff.HeadBytes)
@@ -33,6 +34,17 @@ func Decode(src ecg.Source, lim ecg.Limits) (*ecg.Recording, error) {
 		return nil, reject.New(reject.Empty, op, "no bytes")
 	}
 	format := sniff.Detect(head)
+	if format.Archive() {
+		if src, err = bundle.Open(src); err != nil {
+			return nil, err
+		}
+		if head, err = src.Head(sniff.HeadBytes); err != nil {
+			return nil, err
+		}
+		if format = sniff.Detect(head); format.Archive() {
+			return nil, reject.New(reject.UnsupportedFormat, op, "an archive in an archive")
+		}
+	}
 	decode := decoders[format]
 	if decode == nil {
 		return nil, reject.New(reject.UnsupportedFormat, op, "no ECG decoder reads %s", format)

@@ -107,8 +107,15 @@ func TestTypes(t *testing.T) {
 		bits uint64
 		want string
 	}{
-		{0xFFFE, "-2"}, {0xFFFE, "65534"}, {0xFFFFFFFE, "-2"}, {0xFE, "254"}, {0xFFFE, "65534"}, {0xFE, "-2"}, {0xFFFFFFFE, "4294967294"},
-		{uint64(math.Float32bits(-12.3)), "-12.3"}, {math.Float64bits(12.34), "12.3"},
+		{0xFFFE, "-2"},
+		{0xFFFE, "65534"},
+		{0xFFFFFFFE, "-2"},
+		{0xFE, "254"},
+		{0xFFFE, "65534"},
+		{0xFE, "-2"},
+		{0xFFFFFFFE, "4294967294"},
+		{uint64(math.Float32bits(-12.3)), "-12.3"},
+		{math.Float64bits(12.34), "12.3"},
 	} {
 		for _, little := range []byte{0, 1} {
 			raw := make([]byte, typeBytes[kind])

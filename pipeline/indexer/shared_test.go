@@ -230,6 +230,43 @@ func TestSharedIndexIsAhead(t *testing.T) {
 	}
 }
 
+// knowing is a sharedView that knows the last event of each partition.
+type knowing struct {
+	*sharedView
+	last string
+}
+
+func (k knowing) LastApplied(ctx context.Context, topic string, partition int32) (int64, string, error) {
+	offset, err := k.Applied(ctx, topic, partition)
+	return offset, k.last, err
+}
+
+// The log lost its end and gave its offsets again: the index is not ahead, and is not of this log.
+func TestSharedLogIsAnother(t *testing.T) {
+	k := testengine.StartKafka(t)
+	l := openShared(t, k.URL("another")+"?replication=1&partitions=1")
+	_, ids := addShared(t, l, 10)
+	for _, c := range []struct {
+		last string
+		want error
+	}{{ids[7], nil}, {"", nil}, {"the event that was lost", indexer.ErrOtherLog}} {
+		v := newSharedView()
+		v.applied[0] = 7
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		x := indexer.New(indexer.Config{Log: l, Index: knowing{v, c.last}, Group: fmt.Sprintf("index of %q", c.last)})
+		go func() { ended <- x.Run(ctx) }()
+		if c.want == nil {
+			waitAll(t, x, []eventlog.Position{{Topic: event.TopicInstances, Offset: 9}})
+			cancel()
+		}
+		if err := <-ended; !errors.Is(err, c.want) {
+			t.Errorf("last applied %q: %v, want %v", c.last, err, c.want)
+		}
+		cancel()
+	}
+}
+
 // An event in a spool has no place yet, and nobody waits for it.
 func TestUnplaced(t *testing.T) {
 	x := indexer.New(indexer.Config{Log: openLog(t), Index: newView()})

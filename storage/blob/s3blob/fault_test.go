@@ -290,6 +290,36 @@ func TestLostCommit(t *testing.T) {
 	}
 }
 
+// TestTakenAndNobodyTells: the answer was lost, the next try finds the key taken, and by what cannot be seen. The
+// server is at fault, not the blob.
+func TestTakenAndNobodyTells(t *testing.T) {
+	server := testengine.StartS3(t)
+	server.Setenv(t)
+	w := &wire{}
+	s := open(t, server.URL("tributary", "taken"), s3blob.Options{Wrap: w.wrap, Attempts: 2})
+	puts := 0
+	w.set(func(req *http.Request, next http.RoundTripper) (*http.Response, error) {
+		switch {
+		case isSmallPut(req):
+			if puts++; puts == 1 {
+				return sent(req, next)
+			}
+		case req.Method == http.MethodHead, req.Method == http.MethodGet, req.Method == http.MethodDelete:
+			return reset(req, next)
+		}
+		return nil, nil
+	})
+	if _, err := blobtest.Put(s, blobtest.Bytes(small, 1), nil); !errors.Is(err, blob.ErrUnavailable) {
+		t.Errorf("Commit = %v; want ErrUnavailable", err)
+	}
+	if puts != 2 {
+		t.Errorf("%d puts", puts)
+	}
+	w.set(nil)
+	other := open(t, server.URL("tributary", "taken"), s3blob.Options{})
+	eventually(t, "the blob is removed", func() bool { return len(keysOf(t, other)) == 0 })
+}
+
 // TestOldDoubt: a blob whose commit failed long ago may have been adopted, and is not removed any more.
 func TestOldDoubt(t *testing.T) {
 	server := testengine.StartS3(t)

@@ -217,13 +217,10 @@ func (d desk) answer(w http.ResponseWriter, status int, v any, err error) {
 		body := map[string]string{"error": "internal error; see the server's log"}
 		status = http.StatusInternalServerError
 		switch {
-		case errors.Is(err, index.ErrUnavailable):
-			status, body["error"] = http.StatusServiceUnavailable, "the index does not answer now; try again"
-		case errors.Is(err, index.ErrNotFound), errors.Is(err, blob.ErrNotFound):
-			status, body["error"] = http.StatusNotFound, "no such entry; GET /quarantine and GET /conflicts list what there is"
 		case errors.Is(err, index.ErrUnavailable), errors.Is(err, blob.ErrUnavailable):
 			status, body["error"] = http.StatusServiceUnavailable, "the index or the blob store does not answer now; try again"
-			w.Header().Set("Retry-After", "5")
+		case errors.Is(err, index.ErrNotFound), errors.Is(err, blob.ErrNotFound):
+			status, body["error"] = http.StatusNotFound, "no such entry; GET /quarantine and GET /conflicts list what there is"
 		case errors.As(err, &refusal):
 			status = ingest.AnswerFor(refusal.Code).HTTP
 			if refusal.Code.Keeps() {

@@ -100,9 +100,6 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, index.ErrTimeout):
 		f = &failure{http.StatusServiceUnavailable, "the index took too long; narrow the search or try again"}
 	case errors.Is(err, index.ErrUnavailable):
-		f = &failure{http.StatusServiceUnavailable, "the index is away for now; try again"}
-		s.Log.WarnContext(r.Context(), "the index does not answer", "route", r.Pattern, "error", err)
-	case errors.Is(err, index.ErrUnavailable):
 		f = &failure{http.StatusServiceUnavailable, "the index does not answer now; try again"}
 		s.Log.WarnContext(r.Context(), "request failed", "route", r.Pattern, "error", err)
 	case errors.Is(err, blob.ErrUnavailable):

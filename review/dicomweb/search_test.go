@@ -304,6 +304,17 @@ func TestSearchTimeout(t *testing.T) {
 	})
 }
 
+// TestIndexAway: what passes by itself is told as such.
+func TestIndexAway(t *testing.T) {
+	w := searchWorld()
+	w.fail = fmt.Errorf("search: %w", index.ErrUnavailable)
+	rec := w.get("/dicom-web/studies?PatientName=*a*")
+	wantStatus(t, rec, http.StatusServiceUnavailable)
+	if rec.Header().Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+}
+
 func TestGzip(t *testing.T) {
 	w := newWorld()
 	for i := range 2000 {

@@ -161,6 +161,10 @@ func (s *Sheet) measured(rec *ecg.Recording, x, w int32) {
 		f := clean(m.Formula, 20)
 		qt += " (" + strings.ToUpper(f[:1]) + f[1:] + ")"
 	}
+	rate := value(ecg.VentricularRate)
+	if m, ok := rec.Measurement(ecg.RRInterval); rate == "" && ok && m.Valid && m.Unit == "ms" && m.Value.Sign() > 0 {
+		rate = strconv.FormatFloat(math.Round(60000/m.Value.Float64()), 'f', -1, 64) + " /min (60 s / RR)"
+	}
 	paced := ""
 	if rec.Pacing.Known && rec.Pacing.Paced {
 		if paced = clean(rec.Pacing.Text, 40); paced == "" {
@@ -175,7 +179,7 @@ func (s *Sheet) measured(rec *ecg.Recording, x, w int32) {
 		word  word
 		value string
 	}{
-		{wRate, value(ecg.VentricularRate)},
+		{wRate, rate},
 		{wPR, value(ecg.PRInterval)},
 		{wQRS, value(ecg.QRSDuration)},
 		{wQT, qt},

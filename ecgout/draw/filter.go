@@ -101,8 +101,8 @@ func zeroPhase(chain []biquad, v []float64, pad int) {
 	w := make([]float64, n+2*pad)
 	copy(w[pad:], v)
 	for i := 1; i <= pad; i++ {
-		w[pad-i] = 2*v[0] - v[reflect(i, n)]
-		w[pad+n-1+i] = 2*v[n-1] - v[n-1-reflect(i, n)]
+		w[pad-i] = 2*v[0] - v[fold(i, n)]
+		w[pad+n-1+i] = 2*v[n-1] - v[n-1-fold(i, n)]
 	}
 	// The level goes: a run that begins far from zero would start with a step.
 	level := w[0]
@@ -134,8 +134,8 @@ func zeroPhase(chain []biquad, v []float64, pad int) {
 	}
 }
 
-// reflect folds an index beyond n samples back into them: 1, 2, … n−1, n−2, … 1, 0, 1, …
-func reflect(i, n int) int {
+// fold folds an index beyond n samples back into them: 1, 2, … n−1, n−2, … 1, 0, 1, …
+func fold(i, n int) int {
 	period := 2 * (n - 1)
 	if i %= period; i >= n {
 		i = period - i

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/image/font/gofont/goregular"
 	"golang.org/x/image/font/sfnt"
 	"golang.org/x/image/math/fixed"
+	"golang.org/x/text/unicode/norm"
 )
 
 // hanBytes is Droid Sans Fallback (Apache License 2.0, fonts/LICENSE-Apache-2.0.txt), cut to CJK: all of
@@ -158,11 +159,32 @@ func (s *fontSet) glyph(r rune) glyph {
 	return g
 }
 
-// shape returns the glyphs of a text, one a rune, from left to right.
+// shape returns the glyphs of a text from left to right: one a rune, or those of its compatibility
+// decomposition where no font has the rune itself ("Ⅲ" as "III", "①" as "(1)").
 func (s *fontSet) shape(text string) []glyph {
 	gs := make([]glyph, 0, len(text))
 	for _, r := range text {
-		gs = append(gs, s.glyph(r))
+		g := s.glyph(r)
+		if g.font == nil {
+			plain := norm.NFKC.String(string(r))
+			if r >= 0x2460 && r <= 0x2473 {
+				plain = "(" + plain + ")"
+			}
+			if plain != string(r) {
+				var parts []glyph
+				for _, p := range plain {
+					if parts = append(parts, s.glyph(p)); parts[len(parts)-1].font == nil {
+						parts = nil
+						break
+					}
+				}
+				if len(parts) > 0 {
+					gs = append(gs, parts...)
+					continue
+				}
+			}
+		}
+		gs = append(gs, g)
 	}
 	return gs
 }
@@ -170,8 +192,8 @@ func (s *fontSet) shape(text string) []glyph {
 // width returns how wide a text is, µm; size is of an em.
 func (s *fontSet) width(text string, size int32) int32 {
 	w := 0.0
-	for _, r := range text {
-		w += s.glyph(r).advance
+	for _, g := range s.shape(text) {
+		w += g.advance
 	}
 	return int32(w * float64(size))
 }

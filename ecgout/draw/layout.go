@@ -152,7 +152,8 @@ func place(rows []row, columns int, s stretch, ts *tracks, o Options, x0 int32, 
 				k.t0, k.dur = start+float64(c)*s.columnS, s.columnS
 				k.tick = c > 0
 				if s.beat {
-					k.t0 = start
+					k.t0, k.tick = start, false
+					k.dur -= beatGap
 				}
 			}
 			if t := k.track; t != nil && o.Start == 0 && r.system == 0 && !t.covers(k.t0, k.t0+k.dur) {

@@ -148,6 +148,12 @@ var (
 // ErrNothing is the error of a recording without a lead that can be drawn: no samples, or no voltages.
 var ErrNothing = errors.New("draw: no lead with a voltage to draw")
 
+// Validate reports whether the options can be drawn with.
+func (o Options) Validate() error {
+	_, err := o.fill()
+	return err
+}
+
 // fill returns o with defaults in place of zeros, or why it cannot be.
 func (o Options) fill() (Options, error) {
 	if o.Speed == 0 {

@@ -20,6 +20,12 @@ const (
 	rightWide         = 5 * mm  // empty grid behind them
 	footHigh          = 14 * mm // speed, gain, filters, notes
 	least             = 10 * mm // height of a row
+
+	// offRow is the median, in mV, beyond which a trace is brought back to its row. No ST segment moves the
+	// median of seconds that far; the baselines of amplifiers without a high-pass do.
+	offRow = 0.6
+
+	beatGap = 0.2 // s of empty paper after a median beat, so that beats side by side are no rhythm
 )
 
 // Plan computes the drawing of a recording. It reads the samples of the stretch that is drawn, once. The
@@ -59,6 +65,7 @@ type planner struct {
 
 	left, top, wide, high int32 // the grid
 	baselines             []int32
+	pitch                 int32 // from row to row
 	text                  int32 // size of labels
 	stroke                int32 // width of a trace
 	column                int32 // of paper, in which samples are thinned
@@ -101,6 +108,7 @@ func (p *planner) choose() error {
 	p.rows, p.columns = arrange(layout, o, p.ts, systems)
 	if layout == LMedian {
 		p.st = stretch{start: p.ts.from, beat: true, columnS: min(have, 2)}
+		p.st.columnS += beatGap
 		p.st.span = p.st.columnS * float64(p.columns)
 		p.st.width = int32(math.Round(p.st.span * o.Speed * mm))
 	} else {
@@ -108,7 +116,7 @@ func (p *planner) choose() error {
 	}
 	shown := p.st.span * float64(systems)
 	if layout == LMedian {
-		shown = p.st.columnS
+		shown = p.st.columnS - beatGap
 	} else if p.st.start+shown < p.ts.to-0.02 {
 		p.s.Next = seconds(p.st.start + shown - p.ts.from)
 	}
@@ -154,9 +162,11 @@ func (p *planner) size() {
 	if n > 4 {
 		head = 4 * mm
 	}
+	// Rows are whole millimetres apart, and below their middle: waves are higher than deep.
+	p.pitch = (p.high - 2*head) / n / mm * mm
+	first := (p.high-p.pitch*n)/2 + p.pitch*11/20
 	for i := range n {
-		y := head + int32((float64(i)+0.5)*float64(p.high-2*head)/float64(n))
-		p.baselines = append(p.baselines, p.top+(y+mm/2)/mm*mm)
+		p.baselines = append(p.baselines, p.top+(first+mm/2)/mm*mm+i*p.pitch)
 	}
 }
 
@@ -165,6 +175,9 @@ func (p *planner) paper() {
 	s, o := p.s, p.o
 	if !o.NoBanner {
 		s.banner(p.rec, p.left, p.wide)
+	}
+	if s.Layout == LMedian && o.Thumbnail == 0 {
+		defer s.write(inkAlert, Point{p.left + p.wide - 3*mm, p.top + 6*mm}, 4200, atEnd, o.Language.word(wMedianBeats))
 	}
 	lines := func(step, skip int32) [][]Point {
 		var out [][]Point
@@ -208,11 +221,10 @@ func (p *planner) leads() error {
 	if err != nil {
 		return err
 	}
-	pitch := p.high / int32(len(p.rows))
 	var beyond, shifted []string
 	derived := false
 	for i, k := range cells {
-		shift := offAxis(lines[i], max(10*mm, pitch/2))
+		shift := offAxis(lines[i], int32(offRow*o.Gain*mm))
 		for _, line := range lines[i] {
 			for j := range line {
 				line[j].Y += k.y + shift
@@ -236,7 +248,8 @@ func (p *planner) leads() error {
 			label += "*"
 			derived = true
 		}
-		at := Point{k.x + 1500, p.labelY(k, pitch)}
+		at := Point{k.x + 1500, 0}
+		at.Y = p.labelY(k, lines[i], at.X-300, at.X+s.textWidth(label, p.text)+300)
 		s.write(inkText, at, p.text, atStart, label)
 		switch {
 		case len(lines[i]) == 0:
@@ -276,9 +289,27 @@ func (p *planner) ownDerivation(t *track) bool {
 	return l.DerivedBy != "device"
 }
 
-// labelY returns where a cell's label stands: above the trace, within its row.
-func (p *planner) labelY(k cell, pitch int32) int32 {
-	return max(k.y-min(pitch/2, 14*mm)+p.text, p.top+p.text)
+// labelY returns where a cell's label stands: above the trace, or where within its row the trace leaves room.
+func (p *planner) labelY(k cell, lines [][]Point, x0, x1 int32) int32 {
+	above := max(k.y-min(p.pitch/2, 14*mm)+p.text, p.top+p.text)
+	room := func(y int32) bool {
+		for _, line := range lines {
+			for i := 1; i < len(line); i++ {
+				a, b := line[i-1], line[i]
+				if max(a.X, b.X) >= x0 && min(a.X, b.X) <= x1 && max(a.Y, b.Y) >= y-p.text-300 && min(a.Y, b.Y) <= y+300 {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	half := max(p.pitch/2, p.text)
+	for _, y := range []int32{above, above - 3*mm, above - 6*mm, k.y - p.text, k.y - 2*p.text, k.y + 2*p.text, k.y + 3*p.text, k.y + half} {
+		if y-p.text >= p.top && y <= p.top+p.high && y >= k.y-half && y <= k.y+half && room(y) {
+			return y
+		}
+	}
+	return above
 }
 
 // spikes marks what the device took for a pacemaker's spikes.
@@ -297,7 +328,7 @@ func (p *planner) spikes(cells []cell) {
 				continue
 			}
 			x := k.x + int32(math.Round((at-k.t0)*p.o.Speed*mm))
-			y := min(k.y+min(p.high/int32(len(p.rows))/2, 12*mm), p.top+p.high)
+			y := min(k.y+min(p.pitch/2, 12*mm), p.top+p.high)
 			marks = append(marks, []Point{{x, y - 3*mm}, {x, y}})
 		}
 	}

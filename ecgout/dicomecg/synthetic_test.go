@@ -402,11 +402,19 @@ func holter(leads []string, rate string, samples int64) *ecg.Recording {
 type saw struct{}
 
 func (saw) ReadAt(p []byte, off int64) (int, error) {
-	for i := range p {
-		p[i] = byte((off + int64(i)) >> 5)
+	for n := 0; n < len(p); {
+		n += copy(p[n:], sawPeriod[(off+int64(n))%int64(len(sawPeriod)):])
 	}
 	return len(p), nil
 }
+
+var sawPeriod = func() []byte {
+	b := make([]byte, 256*32)
+	for i := range b {
+		b[i] = byte(i >> 5)
+	}
+	return b
+}()
 
 // TestHolter streams a day of twelve leads through: the object is what it was planned to be and never lies in
 // memory. Short runs take an hour.

@@ -13,6 +13,7 @@ import (
 	"github.com/tributary-dicom/tributary/parsers/ecg/ishne"
 	"github.com/tributary-dicom/tributary/parsers/ecg/mfer"
 	"github.com/tributary-dicom/tributary/parsers/ecg/muse"
+	"github.com/tributary-dicom/tributary/parsers/ecg/pdfreport"
 	"github.com/tributary-dicom/tributary/parsers/ecg/schiller"
 	"github.com/tributary-dicom/tributary/parsers/ecg/scpecg"
 	"github.com/tributary-dicom/tributary/parsers/ecg/sierra"
@@ -41,4 +42,5 @@ var decoders = map[sniff.Format]ecg.Decoder{
 	sniff.WFDBHeader: wfdb.Decode,
 	sniff.MFER:       mfer.Decode,
 	sniff.FHIR:       fhir.Decode,
+	sniff.PDF:        pdfreport.Decode,
 }

@@ -65,8 +65,8 @@ func TestMissingBlob(t *testing.T) {
 	}
 }
 
-// TestIndexAway: what passes by itself is 503 with a hint when to come again, and nothing else is.
-func TestIndexAway(t *testing.T) {
+// TestAwayOnEveryPath: what passes by itself is 503 with a hint when to come again, and nothing else is.
+func TestAwayOnEveryPath(t *testing.T) {
 	for name, c := range map[string]struct {
 		fail   error
 		status int

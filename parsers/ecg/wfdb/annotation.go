@@ -77,7 +77,7 @@ func (d *decoder) annotationFile(f ecg.File, rate ecg.Rat, lead string) error {
 	if err != nil {
 		return err
 	}
-	if len(b) >= 2 && b[0] == 0 && b[1] != 0 && b[1]>>2 != codeSkip {
+	if isAHA(b) {
 		d.rec.Warn(ecg.WarnUnsupportedPart, "annotations of the AHA format")
 		return nil
 	}
@@ -129,6 +129,19 @@ func (d *decoder) annotationFile(f ecg.File, rate ecg.Rat, lead string) error {
 	}
 	d.rec.Warn(ecg.WarnTruncated, "annotations") // an end mark belongs there
 	return nil
+}
+
+// isAHA knows annotations of the AHA database: records of 16 bytes that begin with 0 and a letter.
+func isAHA(b []byte) bool {
+	if len(b) < 16 || len(b)%16 != 0 || b[3]>>2 == codeAux {
+		return false
+	}
+	for i := 0; i < len(b) && i < 256; i += 16 {
+		if b[i] != 0 || b[i+1] < '!' || b[i+1] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func isDeclaration(text []byte) bool { return bytes.HasPrefix(text, []byte("## ")) }

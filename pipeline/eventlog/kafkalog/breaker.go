@@ -197,7 +197,14 @@ func (l *Log) prepareOrAsk() error {
 		}
 		return err
 	}
-	return l.ask()
+	err := l.ask()
+	if errors.Is(err, kafka.UnknownTopicOrPartition) {
+		// A cluster that was made anew. What waits in the spool needs topics, and a broker that has just not heard
+		// of them yet says that they exist.
+		l.logger.Error("Kafka does not have our topics; what was in them is to be made again from the blobs", slog.String("error", err.Error()))
+		return l.prepare(l.ctx)
+	}
+	return err
 }
 
 // ask asks the leader of each partition of the instances topic where it ends.

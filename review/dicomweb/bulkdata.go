@@ -63,12 +63,12 @@ func (s *server) bulkData(w http.ResponseWriter, r *http.Request) error {
 	resource := strings.ReplaceAll(value.Path, "/", "-")
 	if c[0].multipart {
 		return s.deliverParts(w, r, multi{
-			count: 1, name: c[0].name, etag: weakTag(lay.sha256, resource+"-parts"),
+			count: 1, name: c[0].name, etag: weakTag(lay.sha256, resource+"-parts"), modified: lay.modified,
 			part: func(int) part { return part{b, c[0].name, location} },
 		})
 	}
 	return s.deliver(w, r, single{
-		body: b, contentType: c[0].name, location: location, etag: strongTag(lay.sha256, resource),
+		body: b, contentType: c[0].name, location: location, etag: strongTag(lay.sha256, resource), modified: lay.modified,
 		filename: filenameOf(c[0].name, resource),
 	})
 }

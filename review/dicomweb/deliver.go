@@ -18,6 +18,7 @@ type single struct {
 	location    string // Content-Location; "" for none
 	filename    string // of Content-Disposition: attachment; "" for none
 	etag        string
+	modified    int64 // Unix milliseconds; 0 for unknown
 }
 
 // deliver sends one body: conditional, by range, or whole.
@@ -25,11 +26,7 @@ func (s *server) deliver(w http.ResponseWriter, r *http.Request, a single) error
 	h := w.Header()
 	h.Add("Vary", "Accept")
 	h.Set("Accept-Ranges", "bytes")
-	if a.etag != "" {
-		h.Set("ETag", a.etag)
-	}
-	if byterange.Unchanged(r, a.etag) {
-		w.WriteHeader(http.StatusNotModified)
+	if notModified(w, r, a.etag, a.modified) {
 		return nil
 	}
 	off, n, part, ok := byterange.Parse(byterange.Wanted(r, a.etag), a.length)
@@ -77,11 +74,12 @@ type part struct {
 
 // multi is an answer of several bodies (RFC 2387, PS3.18 §8.6.1.2).
 type multi struct {
-	count int
-	part  func(i int) part // asked twice for each i: once for its length, once to send it
-	name  string           // media type of the root part
-	etag  string           // weak: the boundary differs each time
-	ahead int              // how many parts to open before their turn; 0 when they share a stream
+	count    int
+	part     func(i int) part // asked twice for each i: once for its length, once to send it
+	name     string           // media type of the root part
+	etag     string           // weak: the boundary differs each time
+	modified int64            // Unix milliseconds; 0 for unknown
+	ahead    int              // how many parts to open before their turn; 0 when they share a stream
 }
 
 // deliverParts sends a multipart/related answer. Its length is known before the first byte: clients show
@@ -89,12 +87,8 @@ type multi struct {
 func (s *server) deliverParts(w http.ResponseWriter, r *http.Request, m multi) error {
 	h := w.Header()
 	h.Add("Vary", "Accept")
-	if m.etag != "" {
-		h.Set("ETag", m.etag)
-		if byterange.Unchanged(r, m.etag) {
-			w.WriteHeader(http.StatusNotModified)
-			return nil
-		}
+	if notModified(w, r, m.etag, m.modified) {
+		return nil
 	}
 	boundary := "tributary-" + rand.Text()
 	closing := "\r\n--" + boundary + "--\r\n"

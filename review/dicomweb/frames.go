@@ -56,7 +56,7 @@ func (s *server) frames(w http.ResponseWriter, r *http.Request) error {
 	defer done()
 	ft := &lay.frames
 	if ft.Count == 0 && ft.Problem != "" {
-		return fail(http.StatusNotFound, "the frames of this instance cannot be told apart; retrieve the whole instance")
+		return fail(http.StatusUnprocessableEntity, "the frames of this instance cannot be told apart; retrieve the whole instance")
 	}
 	for _, n := range numbers {
 		if n > ft.Count {
@@ -141,11 +141,11 @@ func (s *server) sendFrames(w http.ResponseWriter, r *http.Request, lay *layout,
 		number := strconv.Itoa(numbers[0])
 		return s.deliver(w, r, single{
 			body: b, contentType: contentType, location: base + number,
-			etag: strongTag(lay.sha256, "frame-"+number),
+			etag: strongTag(lay.sha256, "frame-"+number), modified: lay.modified,
 		})
 	}
 	return s.deliverParts(w, r, multi{
-		count: len(numbers), name: o.name, etag: weakTag(lay.sha256, "frames-"+r.PathValue("frames")),
+		count: len(numbers), name: o.name, etag: weakTag(lay.sha256, "frames-"+r.PathValue("frames")), modified: lay.modified,
 		part: func(i int) part {
 			b, _ := lay.frame(src, numbers[i]) // checked above
 			return part{body: b, contentType: contentType, location: base + strconv.Itoa(numbers[i])}

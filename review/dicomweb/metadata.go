@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/tributary-dicom/tributary/review/byterange"
 	"github.com/tributary-dicom/tributary/storage/index"
 )
 
@@ -24,9 +23,14 @@ func (s *server) metadata(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	items := []item{{study: sc.StudyInstanceUID, series: sc.SeriesInstanceUID, instance: sc.SOPInstanceUID}}
-	if sc.SOPInstanceUID == "" {
+	one := sc.SOPInstanceUID != ""
+	if !one {
 		if items, err = s.list(r.Context(), sc); err != nil {
 			return err
+		}
+		// Headers are read when an object comes in: other headers are another object, or another of its versions.
+		if notModified(w, r, weakTag(hashOf(items), "metadata"), 0) {
+			return nil
 		}
 	}
 	out := newJSONBody(w, r, contentType)
@@ -38,12 +42,8 @@ func (s *server) metadata(w http.ResponseWriter, r *http.Request) error {
 		switch {
 		case errors.Is(err, index.ErrNotFound), err == nil && len(o.Header) == 0:
 			continue // gone since the list was made, or not DICOM
-		case err == nil && len(items) == 1:
-			tag := metadataTag(o)
-			w.Header().Set("ETag", tag)
-			if byterange.Unchanged(r, tag) {
-				w.Header().Del("Content-Type")
-				w.WriteHeader(http.StatusNotModified)
+		case err == nil && one:
+			if notModified(w, r, metadataTag(o), o.Modified) {
 				return nil
 			}
 		}

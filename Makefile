@@ -5,8 +5,9 @@ GOLANGCI_VERSION := v2.6.2
 TOOLS := $(CURDIR)/.cache/bin
 FUZZTIME ?= 10s
 KILLS ?= 300
+SOAK ?= 10m
 
-.PHONY: help build test unit lint vet fuzz crash memory bench bench-quick bench-memory generate-check clean
+.PHONY: help build test unit lint vet fuzz crash soak memory bench bench-quick bench-memory generate-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -39,6 +40,9 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 
 crash: ## kill a loaded server KILLS (300) times and check that nothing acknowledged is lost
 	$(GO) test -count=1 -timeout 4h -run '^TestCrash$$' ./e2e -args -kills $(KILLS)
+
+soak: ## break nodes, engines and lines of a county at random for SOAK (10m), and audit what is left; SEED repeats
+	$(GO) test -count=1 -v -timeout 0 -run '^TestStorm$$' ./e2e -args -soak $(SOAK) $(if $(SEED),-seed $(SEED))
 
 bench: build ## throughput, memory and queries beside the limits, DCMTK and Orthanc where installed
 	./bench/run.sh -tributary ./tributary -json bench/out/bench.json $(BENCHFLAGS)

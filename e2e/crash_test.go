@@ -138,9 +138,9 @@ func play(ctx context.Context, t *testing.T, n *testnode.Node, via string, l *le
 
 // check starts the node once more and compares everything that was sent since the last check with what
 // readers get. It returns how far it came.
-func check(t *testing.T, bin, dir string, l *ledger, from int) int {
+func check(t *testing.T, bin, dir string, l *ledger, from int, flags ...string) int {
 	t.Helper()
-	n, err := testnode.Launch(bin, dir)
+	n, err := testnode.Launch(bin, dir, flags...)
 	if err != nil {
 		t.Fatalf("start for the check: %v", err)
 	}

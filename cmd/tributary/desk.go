@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/tributary-dicom/tributary/storage/index"
 )
@@ -243,28 +244,77 @@ func (r remote) each(ctx context.Context, std streams, ids []string, every bool,
 }
 
 type conflictCmd struct {
-	Ls      conflictLs      `cmd:"" help:"List instances with more than one data set."`
+	Ls      conflictLs      `cmd:"" help:"List instances with more than one data set, and studies of more than one patient."`
 	Promote conflictPromote `cmd:"" help:"Make another version the one that readers see."`
 	Keep    conflictKeep    `cmd:"" help:"Confirm the version that readers see now."`
 }
 
 type conflictLs struct {
 	remote
+	Patients bool `help:"List the studies of more than one patient only. With --json, these instead of instances."`
 }
 
 func (c conflictLs) Run(ctx context.Context, std streams) error {
-	list, err := all[index.Conflict](ctx, c.remote, "/conflicts")
-	if err != nil {
-		return err
+	var list []index.Conflict
+	var mixed []index.PatientConflict
+	var err error
+	if !c.Patients {
+		if list, err = all[index.Conflict](ctx, c.remote, "/conflicts"); err != nil {
+			return err
+		}
 	}
-	if c.JSON {
+	if c.Patients || !c.JSON {
+		if mixed, err = all[index.PatientConflict](ctx, c.remote, "/conflicts/patients"); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.JSON && c.Patients:
+		return printJSON(std.out, mixed)
+	case c.JSON:
 		return printJSON(std.out, list)
-	}
-	if len(list) == 0 {
+	case len(list)+len(mixed) == 0:
 		_, err := fmt.Fprintln(std.out, "There are no conflicts.")
 		return err
 	}
-	t := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+	if len(list) > 0 {
+		if err := printConflicts(std.out, list); err != nil {
+			return err
+		}
+	}
+	if len(list) > 0 && len(mixed) > 0 {
+		fmt.Fprintln(std.out)
+	}
+	if len(mixed) > 0 {
+		return printMixed(std.out, mixed)
+	}
+	return nil
+}
+
+// printMixed lists studies of more than one patient. Sending one of them again under a study of its own settles it.
+func printMixed(w io.Writer, list []index.PatientConflict) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "STUDY OF SEVERAL PATIENTS\tPATIENT\tNAME\tBORN\tINSTANCES\tRECEIVED")
+	for _, x := range list {
+		for _, p := range x.Patients {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", x.StudyInstanceUID, visible(p.PatientID), visible(p.PatientName), visible(p.PatientBirthDate), p.Instances, p.ReceivedAt)
+		}
+	}
+	return t.Flush()
+}
+
+// visible is a device's text without what a terminal would act on.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+func printConflicts(w io.Writer, list []index.Conflict) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "INSTANCE\tVERSION\tCURRENT\tBYTES\tDOOR\tRECEIVED")
 	for _, x := range list {
 		for _, v := range x.Versions {

@@ -18,6 +18,7 @@ import (
 	"github.com/tributary-dicom/tributary/ingest/upload"
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/review/dicomweb"
+	"github.com/tributary-dicom/tributary/review/originals"
 )
 
 // openDoors makes the servers; nothing listens to them yet.
@@ -28,6 +29,9 @@ func (n *node) openDoors() (err error) {
 		Reserve: func(int64) error { return n.blobs.Ready(context.Background()) },
 	})
 	if err != nil {
+		return err
+	}
+	if err := n.openWatchers(); err != nil {
 		return err
 	}
 	scp := storescp.Config{
@@ -96,6 +100,10 @@ func (n *node) httpServer() *http.Server {
 		operators := desk.New(desk.Config{Tenant: ingest.DefaultTenant, Lists: n.index, Decisions: n.intake, Blobs: n.blobs, Logger: n.cfg.log})
 		for _, path := range []string{"/quarantine", "/quarantine/", "/conflicts", "/conflicts/"} {
 			mux.Handle(path, n.fresh(operators))
+		}
+		files := originals.New(originals.Config{Index: n.index, Blobs: n.blobs, Log: n.cfg.log})
+		for _, path := range []string{"/originals/", "/ecgs"} {
+			mux.Handle(path, n.fresh(files))
 		}
 		live := desk.NewEvents(n.follower())
 		mux.Handle("GET /events", live)

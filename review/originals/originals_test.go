@@ -207,7 +207,7 @@ func TestBrokenFile(t *testing.T) {
 		rec := httptest.NewRecorder()
 		func() {
 			defer func() {
-				if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // the very value
+				if p := recover(); p != http.ErrAbortHandler {
 					t.Errorf("%s: panic %v", name, p)
 				}
 			}()

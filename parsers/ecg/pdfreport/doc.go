@@ -10,6 +10,5 @@
 // Filters are FlateDecode, ASCIIHexDecode and ASCII85Decode, without predictors, each within a budget of output.
 // Fonts give text by ToUnicode, by encodings with names of Chinese character sets (GBK-EUC-H, UniGB-UCS2-H and their
 // like), by names of glyphs, or as Windows-1252 and GBK. Encrypted files, and files beyond the limits, keep their
-// text to themselves (ecg.WarnUnsupportedPart). No library was found that is kept and holds against hostile input:
-// the common ones follow references without end, and inflate without bound.
+// text to themselves (ecg.WarnUnsupportedPart). Why it is no library: docs/decisions/0014.
 package pdfreport

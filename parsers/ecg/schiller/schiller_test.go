@@ -157,3 +157,13 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("<a><eventdata/></a>"))
 	f.Fuzz(func(t *testing.T, in []byte) { ecgtest.Survive(t, Decode, in) })
 }
+
+func BenchmarkDecode(b *testing.B) {
+	src := ecgtest.Source("", []byte(document(fifteen, 10_000)))
+	b.SetBytes(src.Size)
+	for b.Loop() {
+		if _, err := Decode(src, ecg.Limits{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -156,3 +156,13 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("<zqecg><data/></zqecg>"))
 	f.Fuzz(func(t *testing.T, in []byte) { ecgtest.Survive(t, Decode, in) })
 }
+
+func BenchmarkDecode(b *testing.B) {
+	src := ecgtest.Source("", []byte(document(pack(12, 5000, true), "<second>0.6", "<second>10")))
+	b.SetBytes(src.Size)
+	for b.Loop() {
+		if _, err := Decode(src, ecg.Limits{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -66,14 +66,30 @@ var magics = []struct {
 	{4, "ftyp", MP4, nil},
 }
 
-// isEDF checks that the header's own length is 256 bytes for the file and each signal.
+// isEDF checks that the header's own length is 256 bytes for the file and each signal, or, where a device counts
+// that wrong, that a number of signals stands behind a start of six pairs of digits.
 func isEDF(head []byte) bool {
 	if len(head) < 256 {
 		return false
 	}
 	length, ok := number(head[184:192])
 	signals, sok := number(head[252:256])
-	return ok && sok && length == 256*(signals+1)
+	return sok && (ok && length == 256*(signals+1) || signals > 0 && isClock(head[168:184]))
+}
+
+// isClock knows "dd.mm.yyhh.mm.ss" with separators of any kind.
+func isClock(b []byte) bool {
+	for i, c := range b {
+		digit := c >= '0' && c <= '9'
+		if i%8 == 2 || i%8 == 5 {
+			if digit || c <= ' ' || c > '~' {
+				return false
+			}
+		} else if !digit {
+			return false
+		}
+	}
+	return true
 }
 
 func number(field []byte) (n int, ok bool) {

@@ -316,11 +316,7 @@ func (r *reader) Next(b *ecg.Block) error {
 	}
 	if len(picks) > 0 {
 		if r.in == nil {
-			in, err := s.unit.reader(picks)
-			if err != nil {
-				return err
-			}
-			r.in = in
+			r.in = s.unit.reader(picks)
 		}
 		if err := r.in.read(n, b, 0); err != nil {
 			return err

@@ -93,7 +93,7 @@ func (u *unit) extent(rec *ecg.Recording) error {
 			shortest = f.frames
 		}
 	}
-	if u.skew*perFrame > 1<<22 {
+	if u.skew*perFrame > maxHeldBack {
 		return reject.New(reject.TooManyElements, op, "a skew of %d frames", u.skew)
 	}
 	switch {
@@ -167,16 +167,18 @@ type pick struct {
 
 // unitReader reads a unit's frames for one group.
 type unitReader struct {
-	u     *unit
 	files []fileReader
 }
 
 type fileReader struct {
 	source sampleSource
 	width  int // samples of a frame
+	skew   int // frames that are held back for skewed signals
 	picks  []filePick
-	ahead  []int32 // the frames that skewed signals have yet to give
 	buf    []int32
+	from   int   // frame in buf that comes next
+	have   int   // frames in buf
+	left   int64 // frames that the source has yet to give
 }
 
 type filePick struct {
@@ -187,8 +189,8 @@ type filePick struct {
 }
 
 // reader opens the files that hold the picks.
-func (u *unit) reader(picks []pick) (*unitReader, error) {
-	r := &unitReader{u: u}
+func (u *unit) reader(picks []pick) *unitReader {
+	r := &unitReader{}
 	for _, f := range u.files {
 		fr := fileReader{width: len(f.order)}
 		place := 0
@@ -204,16 +206,10 @@ func (u *unit) reader(picks []pick) (*unitReader, error) {
 		if len(fr.picks) == 0 {
 			continue
 		}
-		fr.source = u.open(f)
-		if u.skew > 0 {
-			fr.ahead = make([]int32, u.skew*fr.width)
-			if err := fr.source.read(fr.ahead); err != nil {
-				return nil, err
-			}
-		}
+		fr.source, fr.skew, fr.left = u.open(f), u.skew, u.length+int64(u.skew)
 		r.files = append(r.files, fr)
 	}
-	return r, nil
+	return r
 }
 
 // read puts n frames into b from sample at of each lead on.
@@ -227,21 +223,15 @@ func (r *unitReader) read(n int, b *ecg.Block, at int) error {
 }
 
 func (f *fileReader) readFrames(n int, b *ecg.Block, at int) error {
-	need := len(f.ahead) + n*f.width
-	if cap(f.buf) < need {
-		f.buf = make([]int32, need)
-	}
-	buf := f.buf[:need]
-	copy(buf, f.ahead)
-	if err := f.source.read(buf[len(f.ahead):]); err != nil {
+	if err := f.more(n + f.skew); err != nil {
 		return err
 	}
 	for _, p := range f.picks {
 		out := b.Counts[p.lead][at:]
 		k := 0
 		for frame := range n {
-			from := (frame+p.skew)*f.width + p.place
-			for _, v := range buf[from : from+p.each] {
+			from := (f.from+frame+p.skew)*f.width + p.place
+			for _, v := range f.buf[from : from+p.each] {
 				if p.misses && v == p.missing {
 					b.Miss(p.lead, at+k)
 				}
@@ -250,8 +240,28 @@ func (f *fileReader) readFrames(n int, b *ecg.Block, at int) error {
 			}
 		}
 	}
-	copy(f.ahead, buf[n*f.width:])
+	f.from += n
 	return nil
+}
+
+// more sees to it that n frames wait in buf. It reads as many as are held back at least, so that moving those
+// costs no more than reading.
+func (f *fileReader) more(n int) error {
+	waiting := f.have - f.from
+	if waiting >= n {
+		return nil
+	}
+	add := int(min(f.left, int64(max(n-waiting, f.skew, maxChunk/4/f.width))))
+	need := (waiting + add) * f.width
+	old := f.buf[f.from*f.width : f.have*f.width]
+	if cap(f.buf) < need {
+		f.buf = make([]int32, need)
+	}
+	f.buf = f.buf[:need]
+	copy(f.buf, old)
+	f.from, f.have = 0, waiting+add
+	f.left -= int64(add)
+	return f.source.read(f.buf[waiting*f.width:])
 }
 
 // bring turns a count into the group's step.
@@ -265,6 +275,9 @@ func (p *pick) bring(v int32) int32 {
 	}
 	return v
 }
+
+// maxHeldBack bounds the samples of a file that skew holds back.
+const maxHeldBack = 1 << 20
 
 // maxVerified bounds the samples of which checksums are compared when a record is opened.
 const maxVerified = 4 << 20

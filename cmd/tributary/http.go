@@ -96,7 +96,9 @@ func (n *node) httpServer() *http.Server {
 	}
 	atShutdown := func() {}
 	if n.cfg.has(roleReview) {
-		mux.Handle("/dicom-web/", n.fresh(dicomweb.New(dicomweb.Config{Index: n.index, Blobs: n.blobs, Log: n.cfg.log})))
+		web := n.fresh(dicomweb.New(dicomweb.Config{Index: n.index, Blobs: n.blobs, Log: n.cfg.log}))
+		mux.Handle("/dicom-web/", web)
+		mux.Handle(dicomweb.WADOURI, web)
 		operators := desk.New(desk.Config{Tenant: ingest.DefaultTenant, Lists: n.index, Decisions: n.intake, Blobs: n.blobs, Logger: n.cfg.log})
 		for _, path := range []string{"/quarantine", "/quarantine/", "/conflicts", "/conflicts/"} {
 			mux.Handle(path, n.fresh(operators))

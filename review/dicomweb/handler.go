@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/tributary-dicom/tributary/parsers/uid"
 	"github.com/tributary-dicom/tributary/storage/blob"
 	"github.com/tributary-dicom/tributary/storage/index"
@@ -16,12 +18,16 @@ import (
 type server struct {
 	Config
 	layouts layouts
+	drawing *semaphore.Weighted // bytes
 }
 
-// New returns the handler of everything below cfg.Prefix. It serves GET and HEAD; other methods on a
+// WADOURI is the path of WADO-URI (PS3.18 §9), for older readers: at the root, and below Config.Prefix.
+const WADOURI = "/wado"
+
+// New returns the handler of everything below cfg.Prefix, and of WADOURI. It serves GET and HEAD; other methods on a
 // known path are 405. All errors are JSON.
 func New(cfg Config) http.Handler {
-	s := &server{Config: cfg.withDefaults(), layouts: newLayouts()}
+	s := &server{Config: cfg.withDefaults(), layouts: newLayouts(), drawing: semaphore.NewWeighted(drawingMemory)}
 	mux := http.NewServeMux()
 	const (
 		study    = "/studies/{study}"
@@ -44,11 +50,24 @@ func New(cfg Config) http.Handler {
 		series + "/metadata":   s.metadata,
 		instance + "/metadata": s.metadata,
 
-		instance + "/frames/{frames}":    s.frames,
+		study + "/rendered":    s.rendered(false),
+		series + "/rendered":   s.rendered(false),
+		instance + "/rendered": s.rendered(false),
+
+		study + "/thumbnail":    s.rendered(true),
+		series + "/thumbnail":   s.rendered(true),
+		instance + "/thumbnail": s.rendered(true),
+
+		instance + "/frames/{frames}":           s.frames,
+		instance + "/frames/{frames}/rendered":  s.rendered(false),
+		instance + "/frames/{frames}/thumbnail": s.rendered(true),
+
 		instance + "/bulkdata/{path...}": s.bulkData,
 	} {
 		mux.Handle(s.Prefix+pattern, s.guard(fn))
 	}
+	mux.Handle(WADOURI, s.guard(s.wadoURI))
+	mux.Handle(s.Prefix+WADOURI, s.guard(s.wadoURI))
 	mux.Handle("/", s.guard(func(http.ResponseWriter, *http.Request) error {
 		return fail(http.StatusNotFound, "there is no such resource here; see docs/dicomweb.md for what is served")
 	}))
@@ -145,13 +164,15 @@ func (s *server) scope(r *http.Request) (index.Scope, error) {
 		if v == "" {
 			continue
 		}
-		if len(v) > 64 || uid.ValidLenient(v) != nil || !digitsAndDots(v) {
+		if !isUID(v) {
 			return sc, fail(http.StatusBadRequest, "the %s UID in the path is not a UID (PS3.5 §9.1)", p.name)
 		}
 		*p.to = v
 	}
 	return sc, nil
 }
+
+func isUID(s string) bool { return len(s) <= 64 && uid.ValidLenient(s) == nil && digitsAndDots(s) }
 
 func digitsAndDots(s string) bool {
 	for i := 0; i < len(s); i++ {

@@ -4,7 +4,7 @@
 //
 // A Module is what the recorded header says of the pixels. Everything in it came from a device and is checked
 // by ReadModule before anything is sized by it: MaxSamples and MaxFrameBytes bound every frame, and
-// Module.Memory says beforehand what drawing one takes, so that a server can bound all of them together.
+// Options.Memory says beforehand what drawing one takes, so that a server can bound all of them together.
 //
 // Decoders kept: native, deflated and RLE Lossless of our own, JPEG Baseline and 8-bit Extended by image/jpeg.
 // Everything else is a *NoDecoderError that names the Transfer Syntax. Pixels that contradict their header, or

@@ -15,6 +15,16 @@ type Options struct {
 	View   View
 }
 
+// Memory is what drawing a frame of so many stored bytes takes at most, in bytes.
+func (o Options) Memory(m *Module, stored int64) int64 {
+	part := image.Rect(0, 0, m.Columns, m.Rows)
+	if cut := o.View.Part.Intersect(part); !cut.Empty() {
+		part = cut
+	}
+	width, height := o.View.size(part, m.Aspect)
+	return m.memory(stored) + 2*4*int64(width)*int64(height) // the picture to send, and its compressed form
+}
+
 // Draw decodes one frame and draws it. Native frames are in little endian order, whatever their syntax. Errors
 // are *PixelError and *NoDecoderError.
 func Draw(m *Module, syntax string, frame []byte, opt Options) (image.Image, error) {

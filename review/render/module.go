@@ -26,7 +26,6 @@ type Module struct {
 	Planar                         bool // Planar Configuration (0028,0006) is 1
 	Float                          bool // Float or Double Float Pixel Data (7FE0,0008), (7FE0,0009)
 	NumberOfFrames                 int  // at least 1
-	Representative                 int  // frame that stands for all of them, from 1; 0 where none is named
 
 	// Aspect is the height of a pixel over its width, 1 where nothing is said.
 	Aspect float64
@@ -71,7 +70,7 @@ func ReadModule(header []byte, frame int, values Values) (*Module, error) {
 		SamplesPerPixel: top.integer("00280002", 1), Photometric: top.text("00280004"),
 		BitsAllocated: top.integer("00280100", 0), BitsStored: top.integer("00280101", 0), HighBit: top.integer("00280102", -1),
 		Signed: top.integer("00280103", 0) == 1, Planar: top.integer("00280006", 0) == 1,
-		NumberOfFrames: max(1, top.integer("00280008", 1)), Representative: top.integer("00286010", 0),
+		NumberOfFrames: max(1, top.integer("00280008", 1)),
 		slope: 1,
 	}
 	_, float := top["7FE00008"]
@@ -88,6 +87,16 @@ func ReadModule(header []byte, frame int, values Values) (*Module, error) {
 		return m, m.readPalette(top, values)
 	}
 	return m, nil
+}
+
+// Representative returns the frame that an instance names as the one that stands for it (0028,6010), from 1; 0
+// where it names none.
+func Representative(header []byte) int {
+	top, err := parse(header, func(tag string) bool { return tag == "00286010" })
+	if err != nil {
+		return 0
+	}
+	return top.integer("00286010", 0)
 }
 
 // isFunctional names the functional groups that say how a frame is drawn: Pixel Measures, Frame VOI LUT and
@@ -169,15 +178,14 @@ func (m *Module) FrameBytes() int64 {
 // MaxStoredBytes is how long a frame may be as it is stored: a compressed one at worst twice its pixels.
 func (m *Module) MaxStoredBytes() int64 { return min(2*m.FrameBytes()+1<<20, MaxFrameBytes) }
 
-// Memory is what drawing a frame of so many stored bytes takes at most, in bytes: the stored and the decoded
-// frame, and the picture of one or four bytes a pixel before and after it is scaled.
-func (m *Module) Memory(stored int64) int64 {
-	pixels := int64(m.Rows) * int64(m.Columns)
+// memory is what the stored and the decoded frame and their picture take at most, in bytes: of a pixel one or
+// four bytes as it is drawn, and as many as a JPEG decoder has in between.
+func (m *Module) memory(stored int64) int64 {
 	perPixel := int64(2)
 	if m.SamplesPerPixel == 3 || m.Photometric == "PALETTE COLOR" {
-		perPixel = 11
+		perPixel = 7
 	}
-	return stored + m.FrameBytes() + pixels*perPixel + 4<<20
+	return stored + m.FrameBytes() + int64(m.Rows)*int64(m.Columns)*perPixel
 }
 
 // maxAspect bounds how far pixels are drawn out: beyond it the numbers are mistaken.

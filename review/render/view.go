@@ -6,7 +6,7 @@ import (
 )
 
 // Bounds of a picture that is sent, in pixels of one side. More than a wall of screens shows is a mistake.
-const maxSide = 8192
+const maxSide = 4096
 
 // View is which part of a picture is shown, and how large.
 type View struct {

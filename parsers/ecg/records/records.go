@@ -78,7 +78,13 @@ func (l Layout) Stream(g *ecg.Group) {
 	for i := range g.Leads {
 		g.Leads[i].Length = g.Length
 	}
-	g.SetSource(func() (ecg.SampleReader, error) { return &reader{l: &l, length: l.Length()}, nil })
+	g.SetSource(func() (ecg.SampleReader, error) { return newReader(&l), nil })
+}
+
+func newReader(l *Layout) *reader {
+	r := &reader{l: l, length: l.Length()}
+	r.miss = func(i int) { r.into.Miss(r.lead, r.base+i) }
+	return r
 }
 
 type reader struct {
@@ -86,6 +92,11 @@ type reader struct {
 	length int64
 	at     int64 // sample
 	buf    []byte
+
+	// Where miss marks: made once, since records may have one sample.
+	into       *ecg.Block
+	lead, base int
+	miss       func(i int)
 }
 
 // Next implements ecg.SampleReader.
@@ -137,7 +148,8 @@ func (r *reader) whole(b *ecg.Block, offset, n int64) error {
 		for k := range n {
 			at := int(k * r.l.Samples)
 			from := k*r.l.RecordBytes + ch.Offset
-			ch.Decode(raw[from:from+r.l.Samples*ch.Bytes], b.Counts[c][at:at+int(r.l.Samples)], func(i int) { b.Miss(c, at+i) })
+			r.into, r.lead, r.base = b, c, at
+			ch.Decode(raw[from:from+r.l.Samples*ch.Bytes], b.Counts[c][at:at+int(r.l.Samples)], r.miss)
 		}
 	}
 	r.at += n * r.l.Samples
@@ -157,7 +169,8 @@ func (r *reader) columns(b *ecg.Block, offset, from, n int64) error {
 		if err != nil {
 			return err
 		}
-		ch.Decode(raw, b.Counts[c], func(i int) { b.Miss(c, i) })
+		r.into, r.lead, r.base = b, c, 0
+		ch.Decode(raw, b.Counts[c], r.miss)
 	}
 	r.at += n
 	return nil

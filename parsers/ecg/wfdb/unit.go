@@ -228,6 +228,18 @@ func (f *fileReader) readFrames(n int, b *ecg.Block, at int) error {
 	}
 	for _, p := range f.picks {
 		out := b.Counts[p.lead][at:]
+		if p.each == 1 && p.mul == 1 && p.rational == nil { // nearly all
+			from := (f.from+p.skew)*f.width + p.place
+			for k := range out[:n] {
+				v := f.buf[from]
+				from += f.width
+				out[k] = v
+				if p.misses && v == p.missing {
+					b.Miss(p.lead, at+k)
+				}
+			}
+			continue
+		}
 		k := 0
 		for frame := range n {
 			from := (f.from+frame+p.skew)*f.width + p.place

@@ -50,7 +50,7 @@ func (n *node) pace() httpbody.Pace { return httpbody.Pace{Stall: n.cfg.Stall} }
 
 // uploadConfig is what plain and resumable uploads share.
 func (n *node) uploadConfig() upload.Config {
-	return upload.Config{Admitter: n.intake, MaxBytes: n.cfg.MaxObject, Pace: n.pace(), Logger: n.cfg.log}
+	return upload.Config{Admitter: n.intake, MaxBytes: n.cfg.MaxObject, HoldDir: n.places.state, Pace: n.pace(), Logger: n.cfg.log}
 }
 
 // tusPath is where resumable uploads begin.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tributary-dicom/tributary/dimse"
 	"github.com/tributary-dicom/tributary/ingest"
+	"github.com/tributary-dicom/tributary/ingest/bulkimport"
 	"github.com/tributary-dicom/tributary/ingest/storescp"
 	"github.com/tributary-dicom/tributary/ingest/upload"
 	"github.com/tributary-dicom/tributary/pipeline/derive"
@@ -36,19 +37,22 @@ type nodeConfig struct {
 	peers  []storescp.Peer
 	tokens []string
 	log    *slog.Logger
+
+	watches []watch
 }
 
 // node is a running Tributary: engines, and the roles that it has of doors, stages and readers.
 type node struct {
 	*engines
-	cfg     nodeConfig
-	indexer *indexer.Indexer      // nil without the index role
-	stuck   atomic.Pointer[error] // why the index stage stands still, nil while it works
-	view    view
-	intake  *ingest.Intake
-	tus     *upload.Tus // nil without the intake role, as is dicom
-	dicom   *dimse.Server
-	metrics *prometheus.Registry
+	cfg      nodeConfig
+	indexer  *indexer.Indexer      // nil without the index role
+	stuck    atomic.Pointer[error] // why the index stage stands still, nil while it works
+	view     view
+	intake   *ingest.Intake
+	tus      *upload.Tus // nil without the intake role, as is dicom
+	dicom    *dimse.Server
+	watchers []*bulkimport.Watcher
+	metrics  *prometheus.Registry
 
 	deriveMetrics stage.Metrics
 
@@ -172,6 +176,9 @@ func (n *node) serve(ctx context.Context) (err error) {
 		})
 		doors.Go(func() error { return n.janitor(running) })
 		doors.Go(func() error { return ignore(n.tus.Run(running), context.Canceled) })
+		for _, w := range n.watchers {
+			doors.Go(func() error { return ignore(w.Run(running), context.Canceled) })
+		}
 	}
 	if n.cfg.Pprof != "" {
 		doors.Go(func() error { return servePprof(running, n.cfg.Pprof) })
@@ -337,6 +344,9 @@ func (n *node) doors() string {
   upload    %s/upload           POST one file, or a form
   tus       %s/upload/tus/      resumable
 `, n.cfg.AET, n.dicomAddr(), base, base, base)
+	}
+	for _, w := range n.cfg.watches {
+		fmt.Fprintf(&text, "  folder    %s\n", w.dir)
 	}
 	if n.cfg.has(roleReview) {
 		fmt.Fprintf(&text, `  search    %s/dicom-web/studies?limit=10

@@ -44,9 +44,11 @@ type nodeFlags struct {
 	Stall           time.Duration `help:"How long a sender may pause within an object." default:"30s" env:"TRIBUTARY_STALL"`
 	Reserve         int64         `help:"Free disk space that is left alone, in bytes; 0 is 5 % of the disk and at most 2 GiB, -1 is none." default:"0" env:"TRIBUTARY_RESERVE" placeholder:"BYTES"`
 	TusExpiry       time.Duration `help:"How long an unfinished resumable upload is kept." default:"168h" env:"TRIBUTARY_TUS_EXPIRY"`
-	Pprof           string        `help:"Serve Go's profiles at this loopback address." env:"TRIBUTARY_PPROF" placeholder:"HOST:PORT"`
-	OrphansEvery    time.Duration `help:"How often blobs are looked for that have no event." hidden:"" default:"10m" env:"TRIBUTARY_ORPHANS_EVERY"`
-	Drain           time.Duration `help:"How long a shutdown waits for objects in flight." default:"25s" env:"TRIBUTARY_DRAIN"`
+	watchFlags
+
+	Pprof        string        `help:"Serve Go's profiles at this loopback address." env:"TRIBUTARY_PPROF" placeholder:"HOST:PORT"`
+	OrphansEvery time.Duration `help:"How often blobs are looked for that have no event." hidden:"" default:"10m" env:"TRIBUTARY_ORPHANS_EVERY"`
+	Drain        time.Duration `help:"How long a shutdown waits for objects in flight." default:"25s" env:"TRIBUTARY_DRAIN"`
 }
 
 // Run serves until ctx ends.
@@ -161,6 +163,9 @@ func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeCon
 	if cfg.places.blobs.shared() && !nodeName.MatchString(cfg.Node) {
 		fail("--node %q: beside other nodes a name has 1 to 64 letters, digits, dots, dashes or underscores: it is part of addresses", cfg.Node)
 	}
+	watches, werrs := f.watchFlags.check(cfg)
+	cfg.watches = watches
+	errs = append(errs, werrs...)
 	if len(errs) > 0 {
 		return cfg, usageError{errors.Join(errs...)}
 	}

@@ -18,9 +18,11 @@ type result struct {
 }
 
 // form admits the files of a multipart/form-data body (RFC 7578) as they come. Fields that are no files
-// are passed over.
+// are passed over; the files of a WFDB record become one object.
 func (h *handler) form(w http.ResponseWriter, r *http.Request, body *httpbody.Guard, boundary string, a ingest.Arrival) {
 	var results []*result
+	held := &heldParts{dir: h.cfg.HoldDir}
+	defer held.close()
 	broken := func() error {
 		reader := httpbody.NewReader(body, boundary, httpbody.Limits{Parts: h.cfg.MaxFiles})
 		lanes := httpbody.NewLanes(h.cfg.BufferBytes)
@@ -47,10 +49,18 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request, body *httpbody.Gu
 				continue
 			}
 			src := &noted{Reader: part}
-			err = lanes.Run(r.Context(), src, func(b io.Reader) {
-				a.Body = b
-				res.rec, res.err = h.admit(r.Context(), a, digests)
-			})
+			waits, rest, err := held.take(src)
+			switch {
+			case err != nil:
+			case waits != nil:
+				waits.name, waits.a, waits.digests, waits.res = name, a, digests, res
+				held.parts = append(held.parts, waits)
+			default:
+				err = lanes.Run(r.Context(), rest, func(b io.Reader) {
+					a.Body = b
+					res.rec, res.err = h.admit(r.Context(), a, digests)
+				})
+			}
 			if src.err != nil {
 				err = src.err
 			}
@@ -60,6 +70,7 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request, body *httpbody.Gu
 			}
 		}
 	}()
+	h.admitHeld(r.Context(), held)
 	h.answerForm(w, body, results, broken)
 }
 

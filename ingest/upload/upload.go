@@ -32,6 +32,10 @@ type Config struct {
 	// received. Default 8 MiB.
 	BufferBytes int64
 
+	// HoldDir is where parts of a form are held that may belong together, up to 1 GiB a form; "" is the system's
+	// folder for temporary files.
+	HoldDir string
+
 	Pace       httpbody.Pace
 	RetryAfter time.Duration // told with 503, default 30 s
 

@@ -60,6 +60,9 @@ func (c *ecgRenderCmd) Run(ctx context.Context, std streams) (err error) {
 	}
 	defer done()
 	sheets, err := plan(ctx, rec, o, c.Pages)
+	if errors.Is(err, draw.ErrNothing) {
+		return fmt.Errorf("%s: %w\n  `tributary ecg show` tells what it holds", c.File, err)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}

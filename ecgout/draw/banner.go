@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/tributary-dicom/tributary/parsers/ecg"
 )
@@ -158,8 +159,11 @@ func (s *Sheet) measured(rec *ecg.Recording, x, w int32) {
 	}
 	qt := value(ecg.QTInterval, ecg.QTcInterval)
 	if m, ok := rec.Measurement(ecg.QTcInterval); ok && m.Valid && m.Formula != "" {
-		f := clean(m.Formula, 20)
-		qt += " (" + strings.ToUpper(f[:1]) + f[1:] + ")"
+		f := []rune(clean(m.Formula, 20))
+		if len(f) > 0 {
+			f[0] = unicode.ToUpper(f[0])
+		}
+		qt += " (" + string(f) + ")"
 	}
 	rate := value(ecg.VentricularRate)
 	if m, ok := rec.Measurement(ecg.RRInterval); rate == "" && ok && m.Valid && m.Unit == "ms" && m.Value.Sign() > 0 {

@@ -98,6 +98,7 @@ func zeroPhase(chain []biquad, v []float64, pad int) {
 	if n < 2 {
 		return
 	}
+	pad = min(pad, 16*n) // thousands of short runs must not cost seconds of continuation each
 	w := make([]float64, n+2*pad)
 	copy(w[pad:], v)
 	for i := 1; i <= pad; i++ {

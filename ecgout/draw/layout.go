@@ -98,7 +98,7 @@ func arrange(l Layout, o Options, ts *tracks, systems int) (rows []row, columns 
 			names = append(names, order...)
 		} else {
 			for _, name := range order {
-				if ts.byName[name] != nil {
+				if ts.get(name) != nil {
 					names = append(names, name)
 				}
 			}

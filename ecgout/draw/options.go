@@ -86,7 +86,7 @@ func (f Filters) validate() error {
 		return fmt.Errorf("a high-pass of %v Hz: 0.01 to 1 Hz leave an ECG readable", f.HighPassHz)
 	case f.LowPassHz != 0 && !(f.LowPassHz >= 20 && f.LowPassHz <= 500):
 		return fmt.Errorf("a low-pass of %v Hz: 20 to 500 Hz leave an ECG readable", f.LowPassHz)
-	case f.NotchHz != 0 && f.NotchHz != 50 && f.NotchHz != 60: //nolint:gocritic // the two mains there are
+	case f.NotchHz != 0 && f.NotchHz != 50 && f.NotchHz != 60:
 		return fmt.Errorf("a notch of %v Hz: mains have 50 or 60", f.NotchHz)
 	}
 	return nil

@@ -65,10 +65,11 @@ type planner struct {
 
 	left, top, wide, high int32 // the grid
 	baselines             []int32
-	pitch                 int32 // from row to row
-	text                  int32 // size of labels
-	stroke                int32 // width of a trace
-	column                int32 // of paper, in which samples are thinned
+	pitch                 int32   // from row to row
+	labels                []Point // that were written
+	text                  int32   // size of labels
+	stroke                int32   // width of a trace
+	column                int32   // of paper, in which samples are thinned
 }
 
 // choose decides what is drawn: which groups, which layout, which stretch of time.
@@ -137,6 +138,7 @@ func (p *planner) size() {
 		if n > 6 {
 			pitch = 15 * mm
 		}
+		pitch = max(pitch, int32(o.Gain*mm)+2*mm)
 		p.left, p.top, p.high = 2*mm, 2*mm, grid(n*pitch)
 		if !o.NoBanner {
 			p.wide, p.top = max(p.wide, 230*mm), gridTop-3*mm
@@ -201,7 +203,11 @@ func (p *planner) paper() {
 	}
 	// 1 mV for 200 ms.
 	high, wide := int32(o.Gain*mm), int32(0.2*o.Speed*mm)
-	for _, y := range p.baselines {
+	every := int(high/p.pitch) + 1 // rows: pulses that would overlap are left out
+	for i, y := range p.baselines {
+		if i%every != 0 {
+			continue
+		}
 		x := p.left + (pulseWide-wide)/2
 		edge := max(p.top, y-high)
 		pulse := []Point{{x - 1500, y}, {x, y}, {x, edge}, {x + wide, edge}, {x + wide, y}, {x + wide + 1500, y}}
@@ -250,7 +256,7 @@ func (p *planner) leads() error {
 		}
 		at := Point{k.x + 1500, 0}
 		at.Y = p.labelY(k, lines[i], at.X-300, at.X+s.textWidth(label, p.text)+300)
-		s.write(inkText, at, p.text, atStart, label)
+		s.fit(inkText, at, p.text, max(k.w-2*mm, 10*mm), label)
 		switch {
 		case len(lines[i]) == 0:
 			if o.Thumbnail == 0 {
@@ -290,9 +296,15 @@ func (p *planner) ownDerivation(t *track) bool {
 }
 
 // labelY returns where a cell's label stands: above the trace, or where within its row the trace leaves room.
-func (p *planner) labelY(k cell, lines [][]Point, x0, x1 int32) int32 {
+func (p *planner) labelY(k cell, lines [][]Point, x0, x1 int32) (y int32) {
+	defer func() { p.labels = append(p.labels, Point{x0, y}) }()
 	above := max(k.y-min(p.pitch/2, 14*mm)+p.text, p.top+p.text)
 	room := func(y int32) bool {
+		for _, l := range p.labels {
+			if l.X == x0 && l.Y > y-p.text && l.Y < y+p.text {
+				return false
+			}
+		}
 		for _, line := range lines {
 			for i := 1; i < len(line); i++ {
 				a, b := line[i-1], line[i]
@@ -305,7 +317,7 @@ func (p *planner) labelY(k cell, lines [][]Point, x0, x1 int32) int32 {
 	}
 	half := max(p.pitch/2, p.text)
 	for _, y := range []int32{above, above - 3*mm, above - 6*mm, k.y - p.text, k.y - 2*p.text, k.y + 2*p.text, k.y + 3*p.text, k.y + half} {
-		if y-p.text >= p.top && y <= p.top+p.high && y >= k.y-half && y <= k.y+half && room(y) {
+		if y-p.text >= p.top && y <= p.top+p.high && y >= k.y-half && y < k.y+half && room(y) {
 			return y
 		}
 	}
@@ -492,6 +504,9 @@ func (p *planner) shown() string {
 		} else {
 			out += " " + p.o.Language.word(wOf) + " " + clock(total) + unit
 		}
+	}
+	if at := p.rec.Acquired; from > 0 && at.Valid() && !at.DateOnly {
+		out = at.Time.Add(p.s.Start).Format("2006-01-02 15:04:05") + "   " + out
 	}
 	return out + "   " + rate
 }

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"image"
 	"image/color"
+	"image/draw"
 	"image/jpeg"
 	"image/png"
 	"io"
@@ -254,7 +255,16 @@ func (c *canvas) glyph(g glyph, x, y, size float64, fill image.Image) {
 		}
 	}
 	c.z.ClosePath()
-	c.z.Draw(c.img, image.Rect(int(x0), int(y0), int(x1)+1, int(y1)+1), fill, image.Point{})
+	r := image.Rect(int(x0), int(y0), int(x1)+1, int(y1)+1)
+	if r.In(c.img.Rect) {
+		c.z.Draw(c.img, r, fill, image.Point{})
+		return
+	}
+	if r.Overlaps(c.img.Rect) { // the rasteriser does not clip
+		mask := image.NewAlpha(image.Rect(0, 0, r.Dx(), r.Dy()))
+		c.z.Draw(mask, mask.Rect, image.Opaque, image.Point{})
+		draw.DrawMask(c.img, r, fill, image.Point{}, mask, image.Point{}, draw.Over)
+	}
 }
 
 // codeBox is what stands for a rune without a glyph: a box of an em with its code point in hexadecimal, in

@@ -26,7 +26,7 @@ func TestPersonName(t *testing.T) {
 
 func TestClean(t *testing.T) {
 	for in, want := range map[string]string{
-		" a \t b\n": "a b", "a\x00b\u202Ec": "abc", "\xff": "\uFFFD", "黎某某": "黎某某", strings.Repeat("x", 20): "xxxxxxxxxx…", "\uFFFE": "",
+		"\ta \t b\n": "a b", "a\x00b\u202Ec": "abc", "\xff": "\uFFFD", "黎某某": "黎某某", strings.Repeat("x", 20): "xxxxxxxxxx…", "\uFFFE": "",
 	} {
 		if got := clean(in, 10); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
@@ -175,7 +175,14 @@ func addCmap(font []byte) []byte {
 	post[1] = 3
 	name := []byte{0, 0, 0, 0, 0, 6}
 	return joinTables([]namedTable{
-		{"cmap", cmap}, {"glyf", t.glyf}, {"head", t.head}, {"hhea", t.hhea}, {"hmtx", t.hmtx},
-		{"loca", t.loca}, {"maxp", t.maxp}, {"name", name}, {"post", post},
+		{"cmap", cmap},
+		{"glyf", t.glyf},
+		{"head", t.head},
+		{"hhea", t.hhea},
+		{"hmtx", t.hmtx},
+		{"loca", t.loca},
+		{"maxp", t.maxp},
+		{"name", name},
+		{"post", post},
 	})
 }

@@ -217,15 +217,26 @@ func TestDerivedIsMarked(t *testing.T) {
 func TestOptionsRefused(t *testing.T) {
 	rec := synth(500, 10, standard...)
 	for _, o := range []Options{
-		{Speed: 30}, {Gain: 7}, {Speed: math.NaN()}, {Layout: "4x3"}, {Language: "fr"}, {Start: -1}, {Length: time.Hour}, {Thumbnail: 5},
-		{Filters: Filters{LowPassHz: 5}}, {Filters: Filters{HighPassHz: 3}}, {Filters: Filters{NotchHz: 55}}, {Filters: Filters{LowPassHz: math.NaN()}},
-		{RhythmLeads: []string{"I", "II", "III", "V1"}}, {Start: time.Minute},
+		{Speed: 30},
+		{Gain: 7},
+		{Speed: math.NaN()},
+		{Layout: "4x3"},
+		{Language: "fr"},
+		{Start: -1},
+		{Length: time.Hour},
+		{Thumbnail: 5},
+		{Filters: Filters{LowPassHz: 5}},
+		{Filters: Filters{HighPassHz: 3}},
+		{Filters: Filters{NotchHz: 55}},
+		{Filters: Filters{LowPassHz: math.NaN()}},
+		{RhythmLeads: []string{"I", "II", "III", "V1"}},
+		{Start: time.Minute},
 	} {
 		if _, err := Plan(rec, o); err == nil {
 			t.Errorf("%+v was drawn", o)
 		}
 	}
-	if _, err := Plan(&ecg.Recording{}, Options{}); err != ErrNothing { //nolint:errorlint // it is never wrapped
+	if _, err := Plan(&ecg.Recording{}, Options{}); err != ErrNothing {
 		t.Errorf("an empty recording: %v", err)
 	}
 	if _, err := mustPlan(t, rec, Options{}).Image(100_000); err == nil {

@@ -75,10 +75,10 @@ func (l Language) word(w word) string { return words[l][w] }
 
 // sexes and ages are what files say in codes.
 func (l Language) sex(code string) string {
-	if l == Chinese {
-		return map[string]string{"M": "男", "F": "女", "O": "其他"}[code]
+	if zh := map[string]string{"M": "男", "F": "女", "O": "其他"}[code]; l == Chinese && zh != "" {
+		return zh
 	}
-	return code
+	return clean(code, 20)
 }
 
 func (l Language) age(q ecg.Quantity) string {

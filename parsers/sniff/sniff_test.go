@@ -107,6 +107,7 @@ var samples = []struct {
 	{"HTML", `<html><body>`, Unknown},
 	{"EDF", edfHead("2"), EDF},
 	{"EDF of another length", edfHead("3"), Unknown},
+	{"EDF of another length with its start", edfHead("3")[:168] + "16.11.2021:44:39" + edfHead("3")[184:], EDF},
 	{"BDF", pad("\xffBIOSEMI", 256), BDF},
 	{"ISHNE", "ISHNE1.0\x00\x00", ISHNE},
 	{"ISHNE annotations", "ANN  1.0", ISHNEAnn},

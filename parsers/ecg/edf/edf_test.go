@@ -9,6 +9,7 @@ import (
 	"github.com/tributary-dicom/tributary/parsers/ecg"
 	"github.com/tributary-dicom/tributary/parsers/ecg/ecgtest"
 	"github.com/tributary-dicom/tributary/parsers/reject"
+	"github.com/tributary-dicom/tributary/parsers/sniff"
 )
 
 func TestGolden(t *testing.T) {
@@ -152,6 +153,11 @@ func TestOddities(t *testing.T) {
 	f.records = "99999999"
 	if rec := decode(t, f); rec.Groups[0].Length != 12 || !warned(rec, ecg.WarnTruncated) {
 		t.Error("too many records", rec.Warnings)
+	}
+	wrong := holter().bytes()
+	copy(wrong[184:], "99      ")
+	if rec := ecgtest.Survive(t, Decode, wrong); rec == nil || rec.Groups[0].Length != 12 || !warned(rec, ecg.WarnHeaderDiffers) || sniff.Detect(wrong) != sniff.EDF {
+		t.Error("header length")
 	}
 	f = holter()
 	f.clock, f.date = "20:10:05", "02/03/85"

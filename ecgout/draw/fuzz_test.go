@@ -127,19 +127,18 @@ func drawAny(t *testing.T, in []byte) bool {
 			}
 		}
 	}
-	var svg, pdf bytes.Buffer
-	if err := s.WriteSVG(&svg); err != nil {
-		t.Fatal(err)
+	var out bytes.Buffer
+	switch len(in) % 3 {
+	case 0:
+		err = s.WriteSVG(&out)
+		readSVG(t, out.String())
+	case 1:
+		err = s.WritePDF(&out)
+	default:
+		err = s.WritePNG(&out, 200)
 	}
-	readSVG(t, svg.String())
-	if err := s.WritePDF(&pdf); err != nil {
-		t.Fatal(err)
-	}
-	if svg.Len() > 64<<20 || pdf.Len() > 64<<20 {
-		t.Fatalf("%d bytes of SVG, %d of PDF", svg.Len(), pdf.Len())
-	}
-	if err := s.WritePNG(io.Discard, 200); err != nil {
-		t.Fatal(err)
+	if err != nil || out.Len() > 64<<20 {
+		t.Fatalf("%d bytes: %v", out.Len(), err)
 	}
 	return true
 }
@@ -250,21 +249,22 @@ func TestCorpus(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		for i, layout := range []Layout{Auto, Layouts[n%len(Layouts)], LMedian} {
+		for i, layout := range []Layout{Auto, Layouts[n%len(Layouts)]} {
 			s, err := Plan(rec, Options{Layout: layout, Language: []Language{English, Chinese}[i%2]})
 			if err != nil {
 				continue
 			}
 			drawn++
 			readSVG(t, svgOf(t, s))
+			if i > 0 {
+				continue
+			}
 			var pdf, png counter
 			if err := s.WritePDF(&pdf); err != nil || pdf.n < 3000 {
 				t.Errorf("%s %s: PDF of %d bytes: %v", filepath.Base(path), layout, pdf.n, err)
 			}
-			if i == 0 {
-				if err := s.WritePNG(&png, 600); err != nil || png.n < 5000 {
-					t.Errorf("%s: PNG of %d bytes: %v", filepath.Base(path), png.n, err)
-				}
+			if err := s.WritePNG(&png, 600); err != nil || png.n < 5000 {
+				t.Errorf("%s: PNG of %d bytes: %v", filepath.Base(path), png.n, err)
 			}
 		}
 		if strings.HasSuffix(path, "pydicom_waveform_ecg.dcm") {

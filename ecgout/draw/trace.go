@@ -149,12 +149,6 @@ func traces(rec *ecg.Recording, cells []cell, o Options, column int32) ([][][]Po
 	return lines, nil
 }
 
-// skipper is a SampleReader that can go on at a sample without reading those before it: the next block
-// begins at or before it. A Holter's last minute costs a minute then, and a day otherwise.
-type skipper interface {
-	SkipTo(sample int64) error
-}
-
 func readGroup(g *ecg.Group, ps []*plotter, keep bool) error {
 	first, last := ps[0].readFrom, ps[0].readTo
 	for _, p := range ps {
@@ -164,7 +158,7 @@ func readGroup(g *ecg.Group, ps []*plotter, keep bool) error {
 	if err != nil {
 		return err
 	}
-	if s, ok := r.(skipper); ok && first > ecg.BlockSamples {
+	if s, ok := r.(ecg.Skipper); ok && first > ecg.BlockSamples {
 		if err := s.SkipTo(first); err != nil {
 			return err
 		}

@@ -269,8 +269,8 @@ func TestSearchAnswers(t *testing.T) {
 		"/dicom-web":                                                                404,
 		"/dicom-web/studies/1.2.3/series/1.4/unknown":                               404,
 		"/dicom-web/studies/" + strings.Repeat("1.2", 3400) + "/series":             400,
-		"/dicom-web/studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5/rendered":      404,
-		"/dicom-web/studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5/thumbnail?v=1": 404,
+		"/dicom-web/studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5/rendered":      406,
+		"/dicom-web/studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5/thumbnail?v=1": 406,
 	} {
 		rec := w.get(target)
 		if rec.Code != status {

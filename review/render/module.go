@@ -71,7 +71,7 @@ func ReadModule(header []byte, frame int, values Values) (*Module, error) {
 		BitsAllocated: top.integer("00280100", 0), BitsStored: top.integer("00280101", 0), HighBit: top.integer("00280102", -1),
 		Signed: top.integer("00280103", 0) == 1, Planar: top.integer("00280006", 0) == 1,
 		NumberOfFrames: max(1, top.integer("00280008", 1)),
-		slope: 1,
+		slope:          1,
 	}
 	_, float := top["7FE00008"]
 	_, double := top["7FE00009"]
@@ -86,7 +86,10 @@ func ReadModule(header []byte, frame int, values Values) (*Module, error) {
 	if m.Photometric == "PALETTE COLOR" {
 		return m, m.readPalette(top, values)
 	}
-	return m, nil
+	if _, ok := top["00281101"]; ok { // a Supplemental Palette (PS3.3 §C.7.6.19) is not drawn, but must be one
+		_, _, err = descriptor(top, "00281101", m.Signed)
+	}
+	return m, err
 }
 
 // Representative returns the frame that an instance names as the one that stands for it (0028,6010), from 1; 0

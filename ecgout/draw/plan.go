@@ -140,7 +140,7 @@ func (p *planner) size() {
 		pitch = max(pitch, int32(o.Gain*mm)+2*mm)
 		p.left, p.top, p.high = 2*mm, 2*mm, grid(n*pitch)
 		if !o.NoBanner {
-			p.wide, p.top = max(p.wide, 230*mm), gridTop-3*mm
+			p.wide, p.top = max(p.wide, 230*mm), gridTop
 		}
 		s.Width, s.Height = p.wide+4*mm, p.top+p.high+footHigh-4*mm
 	} else {
@@ -202,7 +202,7 @@ func (p *planner) paper() {
 	}
 	// 1 mV for 200 ms.
 	high, wide := int32(o.Gain*mm), int32(0.2*o.Speed*mm)
-	every := int(high/p.pitch) + 1 // rows: pulses that would overlap are left out
+	every := int((high-1)/p.pitch) + 1 // rows: pulses that would overlap are left out
 	for i, y := range p.baselines {
 		if i%every != 0 {
 			continue

@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 KILLS ?= 300
 SOAK ?= 10m
 
-.PHONY: help build test unit lint vet fuzz crash soak memory bench bench-quick bench-memory generate-check clean
+.PHONY: help build test unit lint vet fuzz crash soak memory bench bench-quick bench-engines bench-memory generate-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -49,6 +49,9 @@ bench: build ## throughput, memory and queries beside the limits, DCMTK and Orth
 
 bench-quick: build ## the same with a tenth of the objects, in about a minute
 	./bench/run.sh -tributary ./tributary -quick $(BENCHFLAGS)
+
+bench-engines: ## a node over S3, Kafka and PostgreSQL beside the embedded one; WHOLE=1 for all objects
+	$(GO) test ./bench -v -count=1 -timeout 2h -run '^TestBenchEngines$$' -args -engines $(if $(WHOLE),-whole)
 
 bench-memory: build ## fail when a 2 GiB instance takes the node more memory than its goal
 	./bench/run.sh -tributary ./tributary -only W3 -systems tributary,null -check $(BENCHFLAGS)

@@ -35,7 +35,7 @@ func run(ctx context.Context, opt options, out, log io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	if b.binary == "" && has(opt.systems, "tributary") {
+	if b.binary == "" && (has(opt.systems, "tributary") || has(opt.systems, "shared")) {
 		b.binary = filepath.Join(b.dir, "tributary")
 		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.binary, "github.com/tributary-dicom/tributary/cmd/tributary")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -44,7 +44,7 @@ func run(ctx context.Context, opt options, out, log io.Writer) (err error) {
 		}
 	}
 	for _, name := range words(strings.ToLower(opt.systems)) {
-		s, err := systemNamed(name, b.binary)
+		s, err := systemNamed(name, b.binary, opt.shared)
 		if err != nil {
 			fmt.Fprintf(log, "%s is skipped: %v\n", name, err)
 			continue

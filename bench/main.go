@@ -25,6 +25,7 @@ type options struct {
 	w3Bytes int64
 	slice   time.Duration
 	check   bool
+	shared  string
 }
 
 func main() {
@@ -64,6 +65,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.binary, "tributary", "", "measure this binary (default: build the one of this module)")
 	f.Int64Var(&o.w3Bytes, "w3-bytes", 0, "PixelData of the one big instance, in bytes (default 2 GiB, 64 MiB with -quick)")
 	f.DurationVar(&o.slice, "slice", 0, "start no new request after this time in one measurement (default 10s, 1s with -quick)")
+	f.StringVar(&o.shared, "shared", "", "flags of a node over shared engines, measured as the system \"shared\"; NUMBER becomes another number for each fresh node")
 	f.BoolVar(&o.check, "check", false, "fail when the node's memory in W3 is over its goal")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -79,10 +81,14 @@ func parse(args []string, out io.Writer) (options, error) {
 		}
 	}
 	for _, s := range words(o.systems) {
-		if !has("tributary,null,storescp,orthanc", s) {
+		if !has("tributary,null,storescp,orthanc,shared", s) {
 			fmt.Fprintf(out, "bench: no system %q\n", s)
 			return o, errors.New("usage")
 		}
+	}
+	if has(o.systems, "shared") && o.shared == "" {
+		fmt.Fprintln(out, "bench: the system shared wants -shared FLAGS")
+		return o, errors.New("usage")
 	}
 	if o.w3Bytes == 0 {
 		o.w3Bytes = 2 << 30

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tributary-dicom/tributary/dimse"
@@ -29,6 +31,7 @@ type server struct {
 	pid  int
 	idle int64 // resident bytes when it was fresh
 	stop func()
+	said func() string // the end of its log; nil when nobody keeps it
 }
 
 // system is a kind of server that can be started on an empty folder.
@@ -46,10 +49,16 @@ type startOptions struct {
 const settle = 400 * time.Millisecond
 
 // systemNamed returns a system, or why it cannot run here.
-func systemNamed(name, binary string) (system, error) {
+func systemNamed(name, binary, shared string) (system, error) {
 	switch name {
 	case "tributary":
 		return system{name, func(_ context.Context, dir string, _ startOptions) (*server, error) { return startNode(binary, dir) }}, nil
+	case "shared":
+		fresh := 0
+		return system{name, func(_ context.Context, dir string, _ startOptions) (*server, error) {
+			fresh++
+			return startNode(binary, dir, strings.Fields(strings.ReplaceAll(shared, "NUMBER", strconv.Itoa(fresh)))...)
+		}}, nil
 	case "null":
 		return system{name, func(_ context.Context, dir string, _ startOptions) (*server, error) { return startNull(dir) }}, nil
 	case "storescp":
@@ -82,15 +91,15 @@ func (s system) launch(ctx context.Context, dir string, o startOptions) (*server
 	return srv, nil
 }
 
-func startNode(binary, dir string) (*server, error) {
-	n, err := testnode.Launch(binary, filepath.Join(dir, "data"))
+func startNode(binary, dir string, flags ...string) (*server, error) {
+	n, err := testnode.Launch(binary, filepath.Join(dir, "data"), flags...)
 	if err != nil {
 		return nil, err
 	}
 	return &server{
 		dicom: n.DICOM, aet: n.AET, http: n.URL[len("http://"):],
 		stowPath: "/dicom-web/studies", uploadPath: "/upload", tusPath: "/upload/tus/", wado: "/dicom-web", ping: "/healthz",
-		stored: `"stored"`, pid: n.PID,
+		stored: `"stored"`, pid: n.PID, said: n.Log,
 		stop: func() {
 			if err := n.Stop(); err != nil {
 				fmt.Fprintln(os.Stderr, "bench: the node ended with", err)

@@ -74,6 +74,11 @@ func (b *bench) readStudies(ctx context.Context, srv *server, workload string, s
 	if srv.wado == "" || whole == 0 {
 		return
 	}
+	if srv.system == "shared" {
+		if err := b.waitVisible(ctx, srv, s, salt, arrived); err != nil {
+			fmt.Fprintln(b.log, "bench:", err)
+		}
+	}
 	b.get(ctx, srv, workload, fmt.Sprintf("WADO study, %d clients", crowd), crowd, whole, u, s.wholeStudies(srv.wado, salt, whole))
 }
 
@@ -113,6 +118,9 @@ func (b *bench) runW3(ctx context.Context, s system) error {
 			}
 			o, err := b.w3.object(salt, 0)
 			if err != nil {
+				return err
+			}
+			if err := b.waitVisible(ctx, srv, b.w3, salt, 1); err != nil {
 				return err
 			}
 			b.get(ctx, srv, "W3", "WADO instance", 1, b.scaled(30), mega, o.wholeInstance(srv.wado))
@@ -168,7 +176,7 @@ func (b *bench) runW4(ctx context.Context, s system) error {
 		if srv.wado == "" || count == 0 {
 			return nil
 		}
-		if err := b.waitVisible(ctx, srv, salt, count); err != nil {
+		if err := b.waitVisible(ctx, srv, b.w4, salt, count); err != nil {
 			return err
 		}
 		for _, k := range queryKinds {
@@ -179,17 +187,40 @@ func (b *bench) runW4(ctx context.Context, s system) error {
 	})
 }
 
-// waitVisible waits until the last study is found.
-func (b *bench) waitVisible(ctx context.Context, srv *server, salt uint64, count int) error {
-	o, err := b.w4.object(salt, count-1)
-	if err != nil {
-		return err
-	}
+// waitVisible waits until all of the first count objects of a set can be read. A node that answers from
+// where it took them in waits by itself; one whose index is elsewhere follows within a second or so, study
+// by study.
+func (b *bench) waitVisible(ctx context.Context, srv *server, w *set, salt uint64, count int) error {
 	ctx, cancel := context.WithTimeout(ctx, visible)
 	defer cancel()
+	last := ""
+	for i := range count {
+		o, err := w.object(salt, i)
+		if err != nil {
+			return err
+		}
+		if o.studyUID == last && i < count-1 {
+			continue // its studies' last object is looked for with the next one
+		}
+		last = o.studyUID
+		if srv.system != "shared" && i < count-1 {
+			continue
+		}
+		if err := untilFound(ctx, srv, o); err != nil {
+			said := ""
+			if srv.said != nil {
+				said = "\n" + srv.said()
+			}
+			return fmt.Errorf("%s does not find study %d of %d: %w%s", srv.system, i/w.perStudy+1, count/w.perStudy, err, said)
+		}
+	}
+	return nil
+}
+
+func untilFound(ctx context.Context, srv *server, o object) error {
 	for {
 		_, err := drive(ctx, 1, 1, visible, srv.read(reading{
-			accept: acceptJSON, keep: true, path: fixed(srv.wado + "/studies?StudyInstanceUID=" + o.studyUID),
+			accept: acceptJSON, keep: true, path: fixed(srv.wado + "/studies/" + o.studyUID + "/series/" + o.seriesUID + "/instances?SOPInstanceUID=" + o.instanceUID),
 			check: func(a answer) error {
 				if len(a.kept) < len(o.studyUID) {
 					return errors.New("not there yet")
@@ -202,7 +233,7 @@ func (b *bench) waitVisible(ctx context.Context, srv *server, salt uint64, count
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not find the last study: %w", srv.system, err)
+			return err
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

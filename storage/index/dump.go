@@ -36,7 +36,8 @@ var dumps = []struct{ table, query string }{
 	{"recording", `SELECT r.tenant, r.original, i.superseded, r.object_id, r.derived_from, r.derived_uid, r.study_instance_uid,
 		r.series_instance_uid, r.sop_instance_uid, r.received, r.day, r.patient_id, r.priority, r.findings, r.paced, r.leads, r.statements,
 		r.ventricular_rate, r.pr_interval, r.qrs_duration, r.qt_interval, r.qtc_interval, r.qrs_axis, r.duration, r.sampling_frequency,
-		r.attributes, r.facts, r.reasons FROM recordings r LEFT JOIN instances i ON i.id = r.instance_id
+		f.attributes, f.facts, f.reasons FROM recordings r LEFT JOIN instances i ON i.id = r.instance_id
+		LEFT JOIN recording_documents f ON f.instance_id = r.instance_id AND f.tenant = r.tenant AND f.original = r.original
 		ORDER BY r.tenant, r.sop_instance_uid, r.original, i.superseded`},
 	{"sibling", "SELECT tenant, sop_instance_uid, dataset_sha256, object_id FROM siblings ORDER BY 1, 2, 3, 4"},
 	{"conflict", "SELECT tenant, sop_instance_uid, received FROM conflicts ORDER BY 1, 2"},

@@ -109,13 +109,11 @@ func (b *batch) keepOriginal(o *original) error {
 	}
 	b.newest[k] = o.eventID
 	if known {
-		for _, text := range []string{
-			"DELETE FROM originals WHERE tenant = $1 AND object_id = $2",
-			"DELETE FROM recordings WHERE instance_id = 0 AND tenant = $1 AND original = $2",
-		} {
-			if err := b.exec(text, o.tenant, o.object); err != nil {
-				return fmt.Errorf("rewrite original: %w", err)
-			}
+		if err := b.exec("DELETE FROM originals WHERE tenant = $1 AND object_id = $2", o.tenant, o.object); err != nil {
+			return fmt.Errorf("rewrite original: %w", err)
+		}
+		if err := b.deleteRecording(0, o.tenant, o.object); err != nil {
+			return err
 		}
 	}
 	if err := b.insert(originalsTable, o.values()); err != nil {
@@ -200,9 +198,10 @@ func (db *DB) originals(ctx context.Context, which, tenant, id string) ([]Origin
 	rows, err := db.engine.query(ctx, `SELECT o.object_id, o.source_uid, COALESCE(s.study_instance_uid, o.study_instance_uid),
 		COALESCE(e.series_instance_uid, o.series_instance_uid), o.derived_uid, CASE WHEN s.id IS NULL THEN 0 ELSE 1 END, o.received,
 		o.door, o.remote, o.device, o.facility, o.filename, o.format, o.media_type, o.blob_key, o.bytes, o.sha256, o.attributes,
-		COALESCE(r.priority, ''), r.facts, r.reasons
+		COALESCE(r.priority, ''), f.facts, f.reasons
 		FROM originals o
 		LEFT JOIN recordings r ON r.instance_id = 0 AND r.tenant = o.tenant AND r.original = o.object_id
+		LEFT JOIN recording_documents f ON f.instance_id = 0 AND f.tenant = o.tenant AND f.original = o.object_id
 		LEFT JOIN instances i ON i.tenant = o.tenant AND i.sop_instance_uid = o.derived_uid AND i.superseded = ''
 		LEFT JOIN series e ON e.id = i.series_id LEFT JOIN studies s ON s.id = e.study_id
 		WHERE o.tenant = $1 AND `+which+" ORDER BY o.received, o.object_id LIMIT 1", tenant, id)

@@ -183,8 +183,23 @@ func (b *batch) insertRecording(r *recording, instance int64) error {
 		orNull(r.patient), r.priority, r.findings.String(), r.paced, r.leads.String(), r.statements,
 	}
 	row = append(row, r.measures[:]...)
-	if err := b.insert(recordingsTable, append(row, pack(r.attributes, -1), r.facts, r.reasons)); err != nil {
+	if err := b.insert(recordingsTable, row); err != nil {
 		return fmt.Errorf("insert recording: %w", err)
+	}
+	documents := []any{instance, r.tenant, r.original, pack(r.attributes, -1), r.facts, r.reasons}
+	if err := b.insert(recordingDocumentsTable, documents); err != nil {
+		return fmt.Errorf("insert recording: %w", err)
+	}
+	return nil
+}
+
+// deleteRecording takes out the recording of an instance, or of an original (instance 0), where there is one.
+func (b *batch) deleteRecording(instance int64, tenant, original string) error {
+	for _, table := range []string{"recordings", "recording_documents"} {
+		err := b.exec("DELETE FROM "+table+" WHERE instance_id = $1 AND tenant = $2 AND original = $3", instance, tenant, original)
+		if err != nil {
+			return fmt.Errorf("delete recording: %w", err)
+		}
 	}
 	return nil
 }

@@ -46,7 +46,8 @@ func TestRecordingPlans(t *testing.T) {
 		if strings.Contains(plan, "SCAN r") || strings.Contains(plan, "SCAN i") {
 			t.Errorf("%s: reads a whole table\n%s", name, plan)
 		}
-		if sorts := strings.Contains(plan, "TEMP B-TREE"); sorts && (c.want == "recordings_newest" || c.want == "recordings_urgent") {
+		// The rows of the page are sorted once more, behind the join.
+		if sorts := strings.Count(plan, "TEMP B-TREE"); sorts > 1 && (c.want == "recordings_newest" || c.want == "recordings_urgent") {
 			t.Errorf("%s: sorts\n%s", name, plan)
 		}
 	}
@@ -67,9 +68,9 @@ func TestPostgresRecordingPlans(t *testing.T) {
 	}
 	for _, text := range []string{
 		`INSERT INTO recordings (instance_id, tenant, original, object_id, derived_from, derived_uid, study_instance_uid, series_instance_uid,
-			sop_instance_uid, received, day, patient_id, priority, findings, paced, leads, statements, ventricular_rate, attributes)
+			sop_instance_uid, received, day, patient_id, priority, findings, paced, leads, statements, ventricular_rate)
 			SELECT n, 'clinic', '', 'object' || n, '', '', '1.2.' || n, '1', '1', n, '2026' || (1000 + n % 300), 'p' || n / 3,
-			CASE WHEN n % 50 = 0 THEN 'STAT' ELSE '' END, '', -1, '', '', 40 + n % 80, '' FROM generate_series(1, 20000) AS n`,
+			CASE WHEN n % 50 = 0 THEN 'STAT' ELSE '' END, '', -1, '', '', 40 + n % 80 FROM generate_series(1, 20000) AS n`,
 		"ANALYZE recordings",
 	} {
 		if _, err := c.Exec(t.Context(), text); err != nil {

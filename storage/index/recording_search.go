@@ -197,9 +197,13 @@ func (db *DB) planRecordings(q RecordingQuery) (text string, args []any, err err
 	if limit <= 0 {
 		limit = math.MaxInt64
 	}
-	return `SELECT r.instance_id, r.object_id, r.derived_from, r.study_instance_uid, r.series_instance_uid, r.sop_instance_uid,
-		r.received, r.attributes, r.priority, r.facts, r.reasons FROM recordings r WHERE ` + strings.Join(c.where, " AND ") +
-		" ORDER BY r.received DESC, r.object_id DESC LIMIT " + c.arg(limit), c.args, nil
+	// The page is found first, then what searches never touch is read of its rows.
+	const order = " ORDER BY received DESC, object_id DESC"
+	page := `SELECT r.instance_id, r.tenant, r.original, r.object_id, r.derived_from, r.study_instance_uid, r.series_instance_uid,
+		r.sop_instance_uid, r.received, r.priority FROM recordings r WHERE ` + strings.Join(c.where, " AND ") + order + " LIMIT " + c.arg(limit)
+	return `SELECT p.instance_id, p.object_id, p.derived_from, p.study_instance_uid, p.series_instance_uid, p.sop_instance_uid,
+		p.received, f.attributes, p.priority, f.facts, f.reasons FROM (` + page + `) p
+		JOIN recording_documents f ON f.instance_id = p.instance_id AND f.tenant = p.tenant AND f.original = p.original` + order, c.args, nil
 }
 
 // ranges adds the bounds of numbers, in the order of the columns.

@@ -68,8 +68,8 @@ func (b *batch) collide(in *instance) error {
 		if err := b.exec(updateDocument, append(in.documents(), same.id)...); err != nil {
 			return fmt.Errorf("rewrite documents: %w", err)
 		}
-		if err := b.exec("DELETE FROM recordings WHERE instance_id = $1", same.id); err != nil {
-			return fmt.Errorf("rewrite recording: %w", err)
+		if err := b.deleteRecording(same.id, in.tenant, ""); err != nil {
+			return err
 		}
 		if err := b.insertRecording(in.recording, same.id); err != nil {
 			return err

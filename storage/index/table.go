@@ -60,7 +60,8 @@ var (
 	recordingsTable = newTable("recordings", `instance_id:int tenant original object_id derived_from derived_uid study_instance_uid
 		series_instance_uid sop_instance_uid received:int day patient_id:null priority findings paced:int leads statements
 		ventricular_rate:real pr_interval:real qrs_duration:real qt_interval:real qtc_interval:real qrs_axis:real
-		duration:real sampling_frequency:real attributes:bytes facts:bytes reasons:bytes`, -1)
+		duration:real sampling_frequency:real`, -1)
+	recordingDocumentsTable = newTable("recording_documents", "instance_id:int tenant original attributes:bytes facts:bytes reasons:bytes", -1)
 
 	// Who the patients of a study are is written apart from the rest (recomputePatients).
 	updateStudy    = studiesTable.update("patient", "patients", "mixed")

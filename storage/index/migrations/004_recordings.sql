@@ -71,9 +71,17 @@ CREATE TABLE recordings (
 	qrs_axis              DOUBLE PRECISION, -- degrees
 	duration              DOUBLE PRECISION, -- ms
 	sampling_frequency    DOUBLE PRECISION, -- Hz
-	attributes            {bytes} NOT NULL,
-	facts                 {bytes}, -- JSON of event.ECG
-	reasons               {bytes}, -- JSON of []event.Finding
+	PRIMARY KEY (instance_id, tenant, original)
+);
+
+-- What searches never touch of a recording.
+CREATE TABLE recording_documents (
+	instance_id BIGINT  NOT NULL,
+	tenant      {text}  NOT NULL,
+	original    {text}  NOT NULL,
+	attributes  {bytes} NOT NULL,
+	facts       {bytes}, -- JSON of event.ECG
+	reasons     {bytes}, -- JSON of []event.Finding
 	PRIMARY KEY (instance_id, tenant, original)
 );
 -- The numbers ride along: a search for a rare one walks this index, and looks only at rows that it takes.

@@ -21,6 +21,8 @@ func (s *server) renderOther(w http.ResponseWriter, r *http.Request, d *drawn, q
 		return true, s.sendDocument(w, r, d, q)
 	case ts.Video && d.frames.Kind == part10.Encapsulated:
 		return true, s.sendVideo(w, r, d, q)
+	case d.frames.Kind == part10.NoFrames && d.has(waveformSequence):
+		return true, s.sendWaveform(w, r, d, q)
 	}
 	return false, nil
 }

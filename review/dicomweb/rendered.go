@@ -37,7 +37,7 @@ func (s *server) rendered(thumbnail bool) func(http.ResponseWriter, *http.Reques
 		if err != nil {
 			return err
 		}
-		q := asking{accept: acceptOf(r, params)}
+		q := asking{accept: acceptOf(r, params), paper: readPaper(params)}
 		if q.viewing, err = readViewing(params, thumbnail); err != nil {
 			return err
 		}
@@ -64,6 +64,7 @@ type asking struct {
 	viewing
 	accept []mediaRange
 	frames []int // of the path; nil for the instance
+	paper  paper // of an ECG
 }
 
 // pictureOffers are the forms of n pictures.
@@ -140,7 +141,7 @@ func (q asking) tag(object, mediaType string, frame int) string {
 		window = fmt.Sprint(*v.window)
 	}
 	v.window, v.warnings = nil, nil
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %v %s", pictureVersion, mediaType, frame, v, window))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %v %s %v", pictureVersion, mediaType, frame, v, window, q.paper))
 	return strongTag(object, hex.EncodeToString(sum[:8]))
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -74,11 +75,26 @@ func (u *uploader) Send(ctx context.Context, o Object) (Outcome, error) {
 		return Outcome{}, err
 	}
 	defer body.Close()
-	got, err := u.post(ctx, http.MethodPost, u.Address+"/upload", nil, body, o.Size)
+	got, err := u.post(ctx, http.MethodPost, u.Address+"/upload", o.header(), body, o.Size)
 	if err != nil {
 		return Outcome{}, err
 	}
 	return receiptOutcome(got)
+}
+
+// header is what an upload tells of a file; nil for nothing.
+func (o Object) header() http.Header {
+	h := http.Header{}
+	if o.Filename != "" {
+		h.Set("X-Filename", url.PathEscape(o.Filename))
+	}
+	if o.Device != "" {
+		h.Set("X-Device", o.Device)
+	}
+	if len(h) == 0 {
+		return nil
+	}
+	return h
 }
 
 func (u *uploader) Close() error { return nil }

@@ -15,6 +15,9 @@ type Object struct {
 	Size int64  // bytes of the whole file
 	Open func() (io.ReadCloser, error)
 
+	// What an upload tells of the file beside its bytes; "" says nothing. They may be patient data.
+	Filename, Device string
+
 	// What a C-STORE needs to know; empty for files that are no DICOM.
 	SOPClassUID       string
 	SOPInstanceUID    string
@@ -49,6 +52,11 @@ func File(path string) (Object, error) {
 func Bytes(name string, data []byte) (Object, error) {
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
 	return describe(Object{Name: name, Size: int64(len(data)), Open: open})
+}
+
+// Opener describes a file that can be opened as often as wanted.
+func Opener(name string, size int64, open func() (io.ReadCloser, error)) (Object, error) {
+	return describe(Object{Name: name, Size: size, Open: open})
 }
 
 func describe(o Object) (Object, error) {

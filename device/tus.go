@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -78,9 +79,12 @@ func (s *tusSender) goOn(ctx context.Context, where string, o Object, offset int
 // whole, and judged, at once.
 func (s *tusSender) create(ctx context.Context, o Object) (where string, refused Outcome, err error) {
 	endpoint := s.Address + "/upload/tus/"
-	name := base64.StdEncoding.EncodeToString([]byte(filepath.Base(o.Name)))
+	about := "filename " + base64.StdEncoding.EncodeToString([]byte(cmp.Or(o.Filename, filepath.Base(o.Name))))
+	if o.Device != "" {
+		about += ",device " + base64.StdEncoding.EncodeToString([]byte(o.Device))
+	}
 	got, err := s.post(ctx, http.MethodPost, endpoint, http.Header{
-		"Tus-Resumable": {"1.0.0"}, "Upload-Length": {strconv.FormatInt(o.Size, 10)}, "Upload-Metadata": {"filename " + name},
+		"Tus-Resumable": {"1.0.0"}, "Upload-Length": {strconv.FormatInt(o.Size, 10)}, "Upload-Metadata": {about},
 	}, http.NoBody, 0)
 	if err != nil {
 		return "", refused, err

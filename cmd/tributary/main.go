@@ -26,6 +26,7 @@ type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Run a node: take studies in, index them, give them back."`
 	Demo       demoCmd       `cmd:"" help:"Run a node and play a village kit against it through every door."`
 	Send       sendCmd       `cmd:"" help:"Send files to a node, as a device would."`
+	Import     importCmd     `cmd:"" help:"Send folders, archives and media with many objects to a node; goes on where it was stopped."`
 	Quarantine quarantineCmd `cmd:"" help:"Look at and decide on what could not be indexed."`
 	Conflict   conflictCmd   `cmd:"" help:"Look at and decide on instances with more than one data set."`
 	Health     healthCmd     `cmd:"" help:"Ask a running node whether its engines are well."`

@@ -90,7 +90,11 @@ func (p *progress) draw() {
 		fmt.Fprint(p.out, begin, p.what, " ", p.items.Load(), end)
 		return
 	}
-	line := fmt.Sprintf("%s %d/%d  %s", p.what, p.items.Load(), p.totalItems, rate)
+	of := ""
+	if p.totalItems > 0 {
+		of = fmt.Sprintf("/%d", p.totalItems)
+	}
+	line := fmt.Sprintf("%s %d%s  %s", p.what, p.items.Load(), of, rate)
 	if share > 0 && share < 1 {
 		line += "  " + (time.Duration(float64(took)/share) - took).Round(time.Second).String() + " left"
 	}

@@ -107,6 +107,9 @@ func (n *node) httpServer() *http.Server {
 		for _, path := range []string{"/originals/", "/ecgs"} {
 			mux.Handle(path, n.fresh(files))
 		}
+		if n.viewer != nil {
+			mux.Handle(n.viewer.Mount(), n.viewer)
+		}
 		live := desk.NewEvents(n.follower())
 		mux.Handle("GET /events", live)
 		atShutdown = live.Close

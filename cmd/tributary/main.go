@@ -33,6 +33,7 @@ type cli struct {
 	Reindex    reindexCmd    `cmd:"" help:"Make the index again from the log, or log and index from the blobs."`
 	Fsck       fsckCmd       `cmd:"" help:"Compare blobs, log and index; with --repair, mend what can be mended safely."`
 	ECG        ecgCmd        `cmd:"" help:"Look at recordings in files, convert and draw them." name:"ecg"`
+	OHIFConfig ohifConfigCmd `cmd:"" help:"Print the configuration with which OHIF shows what a node has." name:"ohif-config"`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
 	"github.com/tributary-dicom/tributary/pipeline/indexer"
 	"github.com/tributary-dicom/tributary/pipeline/stage"
+	"github.com/tributary-dicom/tributary/review/ohif"
 )
 
 // nodeConfig is what a node needs to know, checked.
@@ -52,6 +53,7 @@ type node struct {
 	tus      *upload.Tus // nil without the intake role, as is dicom
 	dicom    *dimse.Server
 	watchers []*bulkimport.Watcher
+	viewer   *ohif.Viewer // nil without --ohif-dir
 	metrics  *prometheus.Registry
 
 	deriveMetrics stage.Metrics
@@ -85,6 +87,9 @@ func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
 		if n.dicomListener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.DICOM); err != nil {
 			return n, fmt.Errorf("--dicom: %w", err)
 		}
+	}
+	if n.viewer, err = cfg.openViewer(cfg); err != nil {
+		return n, err
 	}
 	source := "/tributary/" + cfg.Node
 	stages, err := stage.NewCollectors(n.metrics)
@@ -311,6 +316,9 @@ func (n *node) close() error {
 			}
 		}
 	}
+	if n.viewer != nil {
+		errs = append(errs, n.viewer.Close())
+	}
 	if n.tus != nil {
 		errs = append(errs, n.tus.Close())
 	}
@@ -352,6 +360,9 @@ func (n *node) doors() string {
 		fmt.Fprintf(&text, `  search    %s/dicom-web/studies?limit=10
   operators %s/quarantine  %s/conflicts  %s/events
 `, base, base, base, base)
+	}
+	if n.viewer != nil {
+		fmt.Fprintf(&text, "  viewer    %s%s\n", base, n.viewer.Mount())
 	}
 	fmt.Fprintf(&text, "  health    %s/readyz  %s/metrics\n\nStop with Ctrl-C.\n", base, base)
 	return text.String()

@@ -45,6 +45,7 @@ type nodeFlags struct {
 	Reserve         int64         `help:"Free disk space that is left alone, in bytes; 0 is 5 % of the disk and at most 2 GiB, -1 is none." default:"0" env:"TRIBUTARY_RESERVE" placeholder:"BYTES"`
 	TusExpiry       time.Duration `help:"How long an unfinished resumable upload is kept." default:"168h" env:"TRIBUTARY_TUS_EXPIRY"`
 	watchFlags
+	ohifFlags
 
 	Pprof        string        `help:"Serve Go's profiles at this loopback address." env:"TRIBUTARY_PPROF" placeholder:"HOST:PORT"`
 	OrphansEvery time.Duration `help:"How often blobs are looked for that have no event." hidden:"" default:"10m" env:"TRIBUTARY_ORPHANS_EVERY"`
@@ -166,6 +167,9 @@ func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeCon
 	watches, werrs := f.watchFlags.check(cfg)
 	cfg.watches = watches
 	errs = append(errs, werrs...)
+	if err := f.ohifFlags.check(cfg); err != nil {
+		errs = append(errs, err)
+	}
 	if len(errs) > 0 {
 		return cfg, usageError{errors.Join(errs...)}
 	}

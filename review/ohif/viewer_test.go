@@ -192,8 +192,16 @@ func TestAppConfig(t *testing.T) {
 		t.Errorf("%s", script)
 	}
 	for _, bad := range []AppConfig{
-		{Mount: "ohif"}, {Mount: "//host"}, {Mount: `/"`}, {Mount: "/<x>"}, {DICOMWeb: "dicom-web"}, {DICOMWeb: "javascript:x"},
-		{DICOMWeb: "//host/x"}, {DICOMWeb: "https://u:p@h/x"}, {DICOMWeb: "/x?y"}, {DICOMWeb: "https://h/;x\n"},
+		{Mount: "ohif"},
+		{Mount: "//host"},
+		{Mount: `/"`},
+		{Mount: "/<x>"},
+		{DICOMWeb: "dicom-web"},
+		{DICOMWeb: "javascript:x"},
+		{DICOMWeb: "//host/x"},
+		{DICOMWeb: "https://u:p@h/x"},
+		{DICOMWeb: "/x?y"},
+		{DICOMWeb: "https://h/;x\n"},
 	} {
 		if script, err := bad.Script(); err == nil {
 			t.Errorf("%+v: %s", bad, script)

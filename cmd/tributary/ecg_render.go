@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -205,22 +204,4 @@ func openRecording(path string) (rec *ecg.Recording, done func(), err error) {
 		return nil, done, fmt.Errorf("%s: %w", path, err)
 	}
 	return rec, done, nil
-}
-
-// companions are the regular files beside a recording that share the beginning of its name, in order.
-func companions(path string) []string {
-	const most = 64
-	stem := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil || stem == "" {
-		return nil
-	}
-	var out []string
-	for _, e := range entries {
-		if e.Type().IsRegular() && e.Name() != filepath.Base(path) && strings.HasPrefix(e.Name(), stem) && len(out) < most {
-			out = append(out, filepath.Join(filepath.Dir(path), e.Name()))
-		}
-	}
-	slices.Sort(out)
-	return out
 }

@@ -152,6 +152,8 @@ type live struct {
 	IDs      *event.IDs       `json:"ids,omitempty"`
 	Reason   string           `json:"reason,omitempty"`
 	Warnings []part10.Warning `json:"warnings,omitempty"`
+	Priority string           `json:"priority,omitempty"` // event.PriorityStat: look now
+	Findings []event.Finding  `json:"findings,omitempty"` // why
 	Action   string           `json:"action,omitempty"` // of a person's decision
 }
 
@@ -166,6 +168,7 @@ func liveOf(env event.Envelope) live {
 	case *event.Instance:
 		l.ObjectID, l.Door, l.Bytes, l.Format = b.ObjectID, b.Origin.Door, b.Blob.Bytes, b.Blob.Format
 		l.IDs, l.Reason, l.Warnings = &b.IDs, b.Reason, b.Warnings
+		l.Priority, l.Findings = b.Priority, b.Findings
 	case *event.Resolution:
 		l.ObjectID, l.Action = b.ObjectID, b.Action
 	}

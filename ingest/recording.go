@@ -158,6 +158,10 @@ func (in *Intake) describeRecording(ctx context.Context, ev *event.Instance) (ki
 	case err != nil:
 		return "", err
 	}
+	if rec.Format == sniff.DICOM { // its UIDs are its own, and an archive's are made of its hash
+		ev.Reason, ev.ReasonDetail = string(reject.UnsupportedFormat), "an archive of DICOM: send the files in it, as tributary import does"
+		return event.TypeInstanceQuarantined, nil
+	}
 	if rec.Format != sniff.PDF && !sampled(rec) {
 		ev.Reason, ev.ReasonDetail = string(reject.NotParsed), "a description of a recording, without its samples"
 		return event.TypeInstanceQuarantined, nil

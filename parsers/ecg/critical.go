@@ -120,8 +120,11 @@ func (f *finding) saidBy(s Statement) bool {
 		}
 	}
 	for _, p := range f.phrases {
-		if at := phraseAt(words, strings.Fields(p)); at >= 0 && !negated(words[:at]) {
-			return true
+		phrase := strings.Fields(p)
+		for at := phraseAt(words, phrase, 0); at >= 0; at = phraseAt(words, phrase, at+1) {
+			if !negated(words[:at]) {
+				return true
+			}
 		}
 	}
 	return false
@@ -135,20 +138,28 @@ func (f *finding) hanziIn(text string) bool {
 		return r
 	}, text)
 	for _, h := range f.hanzi {
-		at := strings.Index(text, h)
-		if at < 0 {
-			continue
+		for from := 0; ; {
+			at := strings.Index(text[from:], h)
+			if at < 0 {
+				break
+			}
+			if at += from; !denied(text[:at]) {
+				return true
+			}
+			from = at + len(h)
 		}
-		// Of the clause only: "无ST段改变，急性心肌梗死" denies the first.
-		clause := text[:at]
-		if cut := strings.LastIndexAny(clause, "，。；、,;."); cut >= 0 {
-			clause = clause[cut:]
-		}
-		denied := false
-		for _, n := range notHanzi {
-			denied = denied || strings.Contains(clause, n)
-		}
-		if !denied {
+	}
+	return false
+}
+
+// denied reports whether the clause that a phrase ends says that it is not so: "无ST段改变，急性心肌梗死" denies
+// the first only.
+func denied(before string) bool {
+	if cut := strings.LastIndexAny(before, "，。；、,;."); cut >= 0 {
+		before = before[cut:]
+	}
+	for _, n := range notHanzi {
+		if strings.Contains(before, n) {
 			return true
 		}
 	}
@@ -160,10 +171,10 @@ func wordsOf(text string) []string {
 	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 }
 
-// phraseAt finds a phrase: its words in order, with at most two others between two of them. -1: not there.
-func phraseAt(words, phrase []string) int {
+// phraseAt finds a phrase behind a word: its words in order, with at most two others between two of them. -1: not there.
+func phraseAt(words, phrase []string, from int) int {
 	const between = 2
-	for start := range words {
+	for start := from; start < len(words); start++ {
 		if !oneOf(words[start], phrase[0]) {
 			continue
 		}

@@ -39,6 +39,8 @@ func TestCriticals(t *testing.T) {
 		"Infarctus aigu":                                      {"acute-mi"},
 		"Akuter Infarkt":                                      {"acute-mi"},
 		"":                                                    nil,
+		"无急性心肌梗死病史。现急性心肌梗死":                                   {"acute-mi"},
+		"No acute infarct in 2020, now an ACUTE MI":           {"acute-mi"},
 	} {
 		r := Recording{Statements: []Statement{{Text: text}}}
 		var got []string

@@ -53,7 +53,7 @@ func TestWaveforms(t *testing.T) {
 	if p := s.picture("jpeg", s.get("ecg", path+"/thumbnail?viewport=256,256", "Accept", "image/jpeg")); p.Bounds().Dx() > 256 || p.Bounds().Dx() < 100 {
 		t.Errorf("thumbnail %v", p.Bounds())
 	}
-	study := path[:strings.Index(path, "/series/")]
+	study, _, _ := strings.Cut(path, "/series/")
 	s.picture("jpeg", s.get("ecg", study+"/thumbnail", "Accept", "image/jpeg"))
 	slow := s.want(200, s.get("ecg", path+"/rendered?speed=50&gain=20&layout=12x1&filter=lp40&lang=zh"))
 	if !strings.Contains(slow.Body.String(), "50 mm/s") {

@@ -106,17 +106,23 @@ func TestGreys(t *testing.T) {
 		"range":   {pixelModule(1, 3, 1, 16, 12, "MONOCHROME2"), words(100, 200, 300), Options{}, []byte{0, 128, 255}},
 		"overlay in unused bits": {
 			pixelModule(1, 2, 1, 16, 12, "MONOCHROME2", "00281050", []float64{2048}, "00281051", []float64{4096}),
-			words(0xF000, 0x1FFF), Options{}, []byte{0, 255},
+			words(0xF000, 0x1FFF),
+			Options{},
+			[]byte{0, 255},
 		},
 		"high bit": {headerOf("00280010", 1, "00280011", 2, "00280004", "MONOCHROME2", "00280100", 16, "00280101", 12, "00280102", 15,
 			"00281050", []float64{2048}, "00281051", []float64{4096}), words(0x000F, 0xFFF0), Options{}, []byte{0, 255}},
 		"signed": {
 			pixelModule(1, 3, 1, 16, 16, "MONOCHROME2", "00280103", 1, "00281050", []float64{0}, "00281051", []float64{1001}),
-			words(-500&0xFFFF, 0, 500), Options{}, []byte{0, 128, 255},
+			words(-500&0xFFFF, 0, 500),
+			Options{},
+			[]byte{0, 128, 255},
 		},
 		"rescale": { // −1000 and 1000 HU
 			pixelModule(1, 2, 1, 16, 12, "MONOCHROME2", "00281052", []float64{-1024}, "00281053", []float64{2}, "00281050", []float64{0}, "00281051", []float64{200}),
-			words(12, 1012), Options{}, []byte{0, 255},
+			words(12, 1012),
+			Options{},
+			[]byte{0, 255},
 		},
 		"window asked for": {pixelModule(1, 4, 1, 8, 8, "MONOCHROME2"), []byte{9, 10, 11, 12}, Options{Window: &Window{10.5, 2, LinearExact}}, []byte{0, 64, 191, 255}},
 		"linear": { // the formula of §C.11.2.1.2.1 with w = 4: 254.5/3 a step
@@ -130,28 +136,37 @@ func TestGreys(t *testing.T) {
 		},
 		"modality table": {
 			pixelModule(1, 3, 1, 8, 8, "MONOCHROME2", "00283000", sequence(`{"vr":"SQ","Value":[{"00283002":{"vr":"US","Value":[3,1,16]},"00283006":{"vr":"US","Value":[0,300,100]}}]}`)),
-			[]byte{0, 2, 9}, Options{}, []byte{0, 255, 85},
+			[]byte{0, 2, 9},
+			Options{},
+			[]byte{0, 255, 85},
 		},
 		"VOI table": {
 			pixelModule(1, 4, 1, 8, 8, "MONOCHROME2", "00283010", sequence(`{"vr":"SQ","Value":[{"00283002":{"vr":"US","Value":[3,10,8]},"00283006":{"vr":"OW","InlineBinary":"%s"}}]}`,
 				base64.StdEncoding.EncodeToString([]byte{5, 77, 250, 0}))),
-			[]byte{0, 10, 11, 200}, Options{}, []byte{5, 5, 77, 250},
+			[]byte{0, 10, 11, 200},
+			Options{},
+			[]byte{5, 5, 77, 250},
 		},
 		"32 bits": {pixelModule(1, 3, 1, 32, 32, "MONOCHROME2"), binary.LittleEndian.AppendUint32(append(words(0, 0), words(0, 1)...), 131072), Options{}, []byte{0, 128, 255}},
 		"floating point": {
 			headerOf("00280010", 1, "00280011", 3, "00280004", "MONOCHROME2", "00280100", 32, "7FE00008", json.RawMessage(`{"vr":"OF","BulkDataURI":"bulkdata/7FE00008"}`)),
 			binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, math.Float32bits(-1)), math.Float32bits(float32(math.NaN()))), math.Float32bits(1)),
-			Options{}, []byte{0, 0, 255},
+			Options{},
+			[]byte{0, 0, 255},
 		},
 		"window of the frame": {
 			pixelModule(1, 2, 1, 8, 8, "MONOCHROME2", "00281050", []float64{200}, "00281051", []float64{2}, "52009230",
 				sequence(`{"vr":"SQ","Value":[{"00289132":{"vr":"SQ","Value":[{"00281050":{"vr":"DS","Value":[11]},"00281051":{"vr":"DS","Value":[1]}}]}},{}]}`)),
-			[]byte{10, 11}, Options{}, []byte{0, 255},
+			[]byte{10, 11},
+			Options{},
+			[]byte{0, 255},
 		},
 		"shared window": {
 			pixelModule(1, 2, 1, 8, 8, "MONOCHROME2", "52009229",
 				sequence(`{"vr":"SQ","Value":[{"00289132":{"vr":"SQ","Value":[{"00281050":{"vr":"DS","Value":[11]},"00281051":{"vr":"DS","Value":[1]}}]}}]}`)),
-			[]byte{10, 11}, Options{}, []byte{0, 255},
+			[]byte{10, 11},
+			Options{},
+			[]byte{0, 255},
 		},
 		"aspect": {pixelModule(1, 2, 1, 8, 8, "MONOCHROME2", "00280034", []int{2, 1}), []byte{9, 200}, Options{}, []byte{9, 200, 9, 200}},
 		"shrunk": {pixelModule(2, 2, 1, 8, 8, "MONOCHROME2"), []byte{0, 100, 100, 200}, Options{View: View{Width: 1, Height: 1}}, []byte{100}},
@@ -380,6 +395,42 @@ func FuzzReadModule(f *testing.F) {
 		}
 		if p.Bounds().Empty() || p.Bounds().Dx() > max(maxSide, m.Columns) || p.Bounds().Dy() > max(maxSide, m.Rows) {
 			t.Fatalf("a picture of %v", p.Bounds())
+		}
+	})
+}
+
+// FuzzDraw draws any bytes by any module.
+func FuzzDraw(f *testing.F) {
+	f.Add(uint16(2), uint16(2), uint8(0), uint8(1), uint8(12), uint8(0), []byte{1, 2, 3, 4, 5, 6, 7, 8})
+	f.Add(uint16(1), uint16(3), uint8(2), uint8(0), uint8(8), uint8(3), []byte{1, 2, 3, 4, 5, 6, 7, 8, 9})
+	f.Add(uint16(3), uint16(5), uint8(4), uint8(0), uint8(8), uint8(4), bytes.Repeat([]byte{7}, 40))
+	f.Add(uint16(2), uint16(2), uint8(0), uint8(1), uint8(16), uint8(1), rleFrame([]byte{3, 1, 2, 3, 4}, []byte{0xFD, 9}))
+	f.Add(uint16(4), uint16(4), uint8(0), uint8(2), uint8(32), uint8(8), make([]byte, 64))
+	f.Fuzz(func(t *testing.T, rows, columns uint16, photometric, allocated, stored, kind uint8, frame []byte) {
+		names := []string{"MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "PALETTE COLOR", "YBR_RCT"}
+		name := names[int(photometric)%len(names)]
+		samples := 1
+		if strings.HasPrefix(name, "YBR") || name == "RGB" {
+			samples = 3
+		}
+		bits := []int{8, 16, 32, 1}[allocated%4]
+		var table []any
+		for _, c := range []string{"1", "2", "3"} {
+			table = append(table, "0028110"+c, []int{2, int(stored), 8}, "0028120"+c, []byte{1, 255})
+		}
+		m, err := ReadModule(pixelModule(int(rows)%64, int(columns)%64, samples, bits, 1+int(stored)%bits, name, append(table,
+			"00280103", int(kind)>>2&1, "00280006", int(kind)>>3&1, "00280120", []int{int(stored)}, "00280034", []int{int(stored) + 1, 7})...), 1, noBulk)
+		if err != nil {
+			return
+		}
+		p, err := Draw(m, []string{explicitLE, rleLossless, jpegBaseline, deflatedFrame}[kind%4], frame, Options{View: View{Width: int(stored)}})
+		var none *NoDecoderError
+		var pixels *PixelError
+		if err != nil && !errors.As(err, &none) && !errors.As(err, &pixels) {
+			t.Fatalf("an error of no kind: %v", err)
+		}
+		if err == nil && p.Bounds().Empty() {
+			t.Fatal("an empty picture")
 		}
 	})
 }

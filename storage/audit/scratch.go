@@ -30,6 +30,9 @@ func openScratch(ctx context.Context, parent, schema string) (_ *scratch, err er
 	if err != nil {
 		return nil, fmt.Errorf("make the scratch file: %w", err)
 	}
+	if dir, err = filepath.Abs(dir); err != nil { // the first folder of a relative path would be a URL's host
+		return nil, fmt.Errorf("make the scratch file: %w", err)
+	}
 	s := &scratch{dir: dir}
 	defer func() {
 		if err != nil {

@@ -71,6 +71,12 @@ func localOnly(next http.Handler) http.Handler {
 	})
 }
 
+// hostPort reports whether addr is "HOST:PORT" or ":PORT".
+func hostPort(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	return err == nil && port != ""
+}
+
 // loopback reports whether only this machine can reach addr, "HOST:PORT".
 func loopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)

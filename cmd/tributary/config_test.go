@@ -36,7 +36,7 @@ func TestPlaces(t *testing.T) {
 		"no data folder": {flags: engineFlags{}, err: "--data"},
 		"no server":      {flags: engineFlags{Data: "d", Log: "kafka://"}, err: "--log kafka:/// is no place that is known: write sqlite:PATH or kafka://…"},
 		"other kind":     {flags: engineFlags{Data: "d", Index: "mysql://u:secret@h/d"}, err: "--index mysql://h/d is no place that is known"},
-		"no scheme":      {flags: engineFlags{Data: "d", Index: "/i.db"}, err: "--index"},
+		"no scheme":      {flags: engineFlags{Data: "d", Index: "/i.db"}, err: "--index /i.db is no place"},
 		"no path":        {flags: engineFlags{Data: "d", Blobs: "dir:"}, err: "--blobs"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -93,6 +93,7 @@ func TestNodeConfig(t *testing.T) {
 		"HTTP open, peers are no help": {change: func(c *serveCmd) { c.HTTP, c.Peers = ":80", []string{"KIT"} }, errs: []string{"--http"}},
 		"DICOM open":                   {change: func(c *serveCmd) { c.DICOM = ":104" }, errs: []string{"--dicom :104", "--peer", "--insecure"}},
 		"DICOM open, tokens no help":   {change: func(c *serveCmd) { c.DICOM, c.TokenFile = ":104", tokens }, errs: []string{"--dicom"}},
+		"a port alone":                 {change: func(c *serveCmd) { c.HTTP, c.DICOM = "8080", "host" }, errs: []string{"--http 8080: write HOST:PORT", "--dicom host: write HOST:PORT"}},
 		"profiles open":                {change: func(c *serveCmd) { c.Pprof, c.Insecure = ":6060", true }, errs: []string{"--pprof"}},
 		"no tokens in the file":        {change: func(c *serveCmd) { c.TokenFile = empty }, errs: []string{"has no token"}},
 		"no file of tokens":            {change: func(c *serveCmd) { c.TokenFile = filepath.Join(dir, "none") }, errs: []string{"--token-file"}},

@@ -23,7 +23,7 @@ import (
 )
 
 type demoCmd struct {
-	Data     string `help:"Folder of the demo node; made when missing." default:"./tributary-demo" placeholder:"DIR"`
+	Data     string `help:"Folder of the demo node; made when missing (default: ${default})." default:"./tributary-demo" placeholder:"DIR"`
 	Patients int    `help:"How many synthetic patients come to the clinic." default:"6"`
 	Seed     uint64 `help:"Another seed is another village." default:"1"`
 	Exit     bool   `help:"Stop when everything arrived instead of staying up."`

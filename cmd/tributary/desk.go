@@ -17,7 +17,7 @@ import (
 
 // remote is a running node, whose desk the quarantine and conflict commands use.
 type remote struct {
-	Server string `help:"Address of the running node." default:"http://127.0.0.1:8080" env:"TRIBUTARY_SERVER" placeholder:"URL"`
+	Server string `help:"Address of the running node (default: ${default})." default:"http://127.0.0.1:8080" env:"TRIBUTARY_SERVER" placeholder:"URL"`
 	Token  string `help:"Access token of the node." env:"TRIBUTARY_TOKEN" placeholder:"TOKEN"`
 	JSON   bool   `help:"Print JSON." name:"json"`
 }

@@ -85,7 +85,7 @@ func advise(err error) error {
 			names = append(names, string(f))
 		}
 		slices.Sort(names)
-		return fmt.Errorf("%w\n  formats that are read: %s", err, strings.Join(names, ", "))
+		return fmt.Errorf("%w\n  formats that are read: %s\n  of a WFDB record name the header (.hea), with its signals beside it", err, strings.Join(names, ", "))
 	case reject.Truncated:
 		return fmt.Errorf("%w\n  the file ends early: copy or export it again", err)
 	case reject.Empty:
@@ -144,7 +144,7 @@ func (c *ecgConvertCmd) Run(ctx context.Context, std streams) error {
 		return advise(err)
 	}
 	for _, w := range warnings {
-		fmt.Fprintln(std.err, strings.TrimSpace("note: "+explain(w.Code)+" "+w.Where))
+		fmt.Fprintln(std.err, strings.TrimRight("note: "+explain(w.Code)+" "+w.Where, ": "))
 	}
 	return nil
 }
@@ -233,6 +233,12 @@ func (c *ecgConvertCmd) edf(w io.Writer) ([]ecg.Warning, error) {
 		return nil, err
 	}
 	defer done()
+	switch {
+	case len(rec.Groups) == 0:
+		return nil, fmt.Errorf("%s has no samples", c.File)
+	case c.Group >= len(rec.Groups):
+		return nil, usagef("%s has %d groups, counted from 0", c.File, len(rec.Groups))
+	}
 	p, err := edfplus.NewPlan(rec, c.Group)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.File, err)
@@ -249,14 +255,14 @@ func (c *ecgConvertCmd) csv(w io.Writer) ([]ecg.Warning, error) {
 	defer done()
 	g := rec.Rhythm()
 	switch {
+	case len(rec.Groups) == 0:
+		return nil, fmt.Errorf("%s has no samples", c.File)
 	case c.Group >= len(rec.Groups):
 		return nil, usagef("%s has %d groups, counted from 0", c.File, len(rec.Groups))
 	case c.Group >= 0:
 		g = rec.Groups[c.Group]
-	case g == nil && len(rec.Groups) > 0:
-		g = rec.Groups[0]
 	case g == nil:
-		return nil, fmt.Errorf("%s has no samples", c.File)
+		g = rec.Groups[0]
 	}
 	exact, err := csvout.Write(w, g)
 	if err == nil && !exact {

@@ -151,7 +151,11 @@ func (c *ecgRenderCmd) write(w io.Writer, format string, sheets []*draw.Sheet) e
 func writeFile(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return err
+		var inner *os.PathError
+		if errors.As(err, &inner) {
+			err = inner.Err // without the temporary file's name
+		}
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	defer func() {
 		if err != nil {

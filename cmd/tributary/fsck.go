@@ -18,11 +18,11 @@ import (
 
 type fsckCmd struct {
 	engineFlags
-	Sample int           `help:"How many objects are read and hashed again, chosen by chance." default:"1000" placeholder:"N"`
+	Sample int           `help:"How many objects are read and hashed again, chosen by chance (default: ${default})." default:"1000" placeholder:"N"`
 	Full   bool          `help:"Read and hash all of them, and the attachments."`
 	Repair bool          `help:"Mend what can be mended safely; bytes of objects are never touched."`
 	Keep   time.Duration `help:"With --repair: how old a header or layout that nothing names must be to be removed." default:"24h"`
-	List   int           `help:"How many findings of a kind are listed; all are counted." default:"1000" placeholder:"N"`
+	List   int           `help:"How many findings of a kind are listed; all are counted (default: ${default})." default:"1000" placeholder:"N"`
 	JSON   bool          `help:"Print the report as JSON." name:"json"`
 	Settle time.Duration `help:"How old a blob must be to be missed in a log that others write too; 0 when no node runs." hidden:"" default:"1m"`
 }

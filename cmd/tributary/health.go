@@ -17,7 +17,7 @@ import (
 
 // healthCmd is for the health check of a container, which has no other program.
 type healthCmd struct {
-	HTTP    string        `help:"Address of the node's HTTP doors." default:"127.0.0.1:8080" env:"TRIBUTARY_HTTP" placeholder:"HOST:PORT"`
+	HTTP    string        `help:"Address of the node's HTTP doors (default: ${default})." default:"127.0.0.1:8080" env:"TRIBUTARY_HTTP" placeholder:"HOST:PORT"`
 	Role    string        `help:"Ask for the engines of this role only." placeholder:"ROLE"`
 	Timeout time.Duration `help:"How long the node may take to answer." default:"4s"`
 	JSON    bool          `help:"Print JSON." name:"json"`

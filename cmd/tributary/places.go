@@ -7,7 +7,7 @@ import (
 
 // engineFlags choose where a node keeps things. Empty means the embedded default below --data.
 type engineFlags struct {
-	Data  string `help:"Folder of everything that this node keeps; made when missing." default:"./data" env:"TRIBUTARY_DATA" placeholder:"DIR"`
+	Data  string `help:"Folder of everything that this node keeps; made when missing (default: ${default})." default:"./data" env:"TRIBUTARY_DATA" placeholder:"DIR"`
 	Blobs string `help:"Where bytes are kept: dir:PATH (default dir:DATA/blobs) or s3://BUCKET/PREFIX?endpoint=URL." env:"TRIBUTARY_BLOBS" placeholder:"URL"`
 	Log   string `help:"Where events are kept: sqlite:PATH (default sqlite:DATA/log.db) or kafka://BROKER,BROKER/TOPIC-PREFIX." env:"TRIBUTARY_LOG" placeholder:"URL"`
 	Index string `help:"Where the index is kept: sqlite:PATH (default sqlite:DATA/index.db) or postgres://HOST/DATABASE." env:"TRIBUTARY_INDEX" placeholder:"URL"`
@@ -69,5 +69,9 @@ func placeOf(flag, url, embedded, fallback string, shared ...string) (place, err
 			return place{url: url}, nil
 		}
 	}
-	return place{}, usagef("%s %s is no place that is known: write %s:PATH or %s://…", flag, place{url: url}, embedded, shared[0])
+	said := url
+	if strings.Contains(url, "://") {
+		said = place{url: url}.String()
+	}
+	return place{}, usagef("%s %s is no place that is known: write %s:PATH or %s://…", flag, said, embedded, shared[0])
 }

@@ -23,12 +23,12 @@ type serveCmd struct {
 
 // nodeFlags say how a node meets the world.
 type nodeFlags struct {
-	HTTP  string `help:"Address of the HTTP doors and readers." default:"127.0.0.1:8080" env:"TRIBUTARY_HTTP" placeholder:"HOST:PORT"`
-	DICOM string `help:"Address of the DICOM door." default:"127.0.0.1:11112" env:"TRIBUTARY_DICOM" placeholder:"HOST:PORT"`
+	HTTP  string `help:"Address of the HTTP doors and readers (default: ${default})." default:"127.0.0.1:8080" env:"TRIBUTARY_HTTP" placeholder:"HOST:PORT"`
+	DICOM string `help:"Address of the DICOM door (default: ${default})." default:"127.0.0.1:11112" env:"TRIBUTARY_DICOM" placeholder:"HOST:PORT"`
 	AET   string `help:"Our AE title." default:"TRIBUTARY" env:"TRIBUTARY_AET"`
 	Node  string `help:"Name of this node in events (default: the host's name)." env:"TRIBUTARY_NODE" placeholder:"NAME"`
 
-	Roles []string `help:"What this node does, of intake, index, derive, review; apart only with shared engines." default:"intake,index,derive,review" env:"TRIBUTARY_ROLES" placeholder:"ROLE,…"`
+	Roles []string `help:"What this node does, of intake, index, derive, review; apart only with shared engines (default: all)." default:"intake,index,derive,review" env:"TRIBUTARY_ROLES" placeholder:"ROLE,…"`
 
 	CheckAET   bool     `help:"Reject Associations that call another AE title than ours." name:"check-aet" env:"TRIBUTARY_CHECK_AET"`
 	Peers      []string `help:"Who may associate: AET, AET@ADDRESS or *@NETWORK/BITS; repeatable (default: everyone)." name:"peer" env:"TRIBUTARY_PEERS" placeholder:"AET[@ADDR]"`
@@ -36,7 +36,7 @@ type nodeFlags struct {
 	Insecure   bool     `help:"Listen on other addresses than loopback although nobody has to identify themselves." env:"TRIBUTARY_INSECURE"`
 	SOPClasses []string `help:"Take these SOP Class UIDs only; repeatable (default: every storage class)." name:"sop-class" env:"TRIBUTARY_SOP_CLASSES" placeholder:"UID"`
 
-	MaxObject       int64         `help:"Largest object, in bytes." default:"8589934592" env:"TRIBUTARY_MAX_OBJECT" placeholder:"BYTES"`
+	MaxObject       int64         `help:"Largest object, in bytes (default: ${default}, 8 GiB)." default:"8589934592" env:"TRIBUTARY_MAX_OBJECT" placeholder:"BYTES"`
 	MaxAssociations int           `help:"Concurrent Associations, in all." default:"256" env:"TRIBUTARY_MAX_ASSOCIATIONS"`
 	MaxPerIP        int           `help:"Concurrent Associations from one address." default:"32" env:"TRIBUTARY_MAX_PER_IP"`
 	MaxPDU          uint32        `help:"Largest PDU that we announce, in bytes." default:"131072" env:"TRIBUTARY_MAX_PDU"`
@@ -147,11 +147,17 @@ func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeCon
 	if f.Pprof != "" && !loopback(f.Pprof) {
 		fail("--pprof %s: profiles show memory, so they are served on loopback only", f.Pprof)
 	}
+	if !hostPort(f.HTTP) {
+		fail("--http %s: write HOST:PORT, or :PORT for every address", f.HTTP)
+	}
+	if cfg.has(roleIntake) && !hostPort(f.DICOM) {
+		fail("--dicom %s: write HOST:PORT, or :PORT for every address", f.DICOM)
+	}
 	if !f.Insecure {
-		if !loopback(f.HTTP) && len(cfg.tokens) == 0 {
+		if hostPort(f.HTTP) && !loopback(f.HTTP) && len(cfg.tokens) == 0 {
 			fail("--http %s is reachable from outside: give --token-file, or --insecure when the network itself keeps strangers out", f.HTTP)
 		}
-		if cfg.has(roleIntake) && !loopback(f.DICOM) && len(cfg.peers) == 0 {
+		if cfg.has(roleIntake) && hostPort(f.DICOM) && !loopback(f.DICOM) && len(cfg.peers) == 0 {
 			fail("--dicom %s is reachable from outside: name the devices with --peer, or give --insecure when the network itself keeps strangers out", f.DICOM)
 		}
 	}

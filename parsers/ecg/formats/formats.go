@@ -46,6 +46,9 @@ func Decode(src ecg.Source, lim ecg.Limits) (*ecg.Recording, error) {
 		}
 	}
 	decode := decoders[format]
+	if decode == nil && format == sniff.Unknown {
+		return nil, reject.New(reject.UnsupportedFormat, op, "the content is of no format that is known")
+	}
 	if decode == nil {
 		return nil, reject.New(reject.UnsupportedFormat, op, "no ECG decoder reads %s", format)
 	}

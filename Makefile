@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 KILLS ?= 300
 SOAK ?= 10m
 
-.PHONY: help build test unit lint vet fuzz crash soak memory bench bench-quick bench-engines bench-memory generate-check clean
+.PHONY: help build test unit lint vet fuzz crash soak memory bench bench-quick bench-engines bench-memory ohif generate-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -44,6 +44,9 @@ crash: ## kill a loaded server KILLS (300) times and check that nothing acknowle
 
 soak: ## break nodes, engines and lines of a county at random for SOAK (10m), and audit what is left; SEED repeats
 	$(GO) test -count=1 -v -timeout 0 -run '^TestStorm$$' ./e2e -args -soak $(SOAK) $(if $(SEED),-seed $(SEED))
+
+ohif: build ## open synthetic studies of every kind in OHIF, served by ./tributary, in headless Chromium (7 minutes)
+	./scripts/ohif.sh run $(OHIFFLAGS)
 
 bench: build ## throughput, memory and queries beside the limits, DCMTK and Orthanc where installed
 	./bench/run.sh -tributary ./tributary -json bench/out/bench.json $(BENCHFLAGS)

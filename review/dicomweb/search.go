@@ -45,9 +45,19 @@ func (s *server) search(level index.Level) func(http.ResponseWriter, *http.Reque
 			standard = s.MaxLimit
 		}
 		q.clampPage(standard, s.MaxLimit)
+		asked, err := s.askPriors(r, level, sc, &q)
+		if err != nil {
+			return err
+		}
+		if asked != nil {
+			asked.narrow(&q)
+		}
 		rows, more, err := s.rows(r.Context(), level, sc, &q)
 		if err != nil {
 			return err
+		}
+		if asked != nil {
+			rows = asked.keep(&q, rows)
 		}
 		return s.writeRows(w, r, contentType, level, sc, q, rows, more)
 	}

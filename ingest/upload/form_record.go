@@ -103,7 +103,7 @@ func (h *heldParts) toDisk(held *heldPart, all io.Reader) (*heldPart, io.Reader,
 		f, err := os.CreateTemp(h.dir, "tributary-form-")
 		if err != nil {
 			h.full = true
-			return nil, all, nil
+			return nil, all, nil //nolint:nilerr // it goes by itself
 		}
 		h.disk = f
 		_ = os.Remove(f.Name()) // where a system cannot do that yet, close does
@@ -115,7 +115,7 @@ func (h *heldParts) toDisk(held *heldPart, all io.Reader) (*heldPart, io.Reader,
 	switch {
 	case w.err != nil: // of our disk
 		h.full = true
-		return nil, io.MultiReader(held.reader(), bytes.NewReader(w.lost), all), nil
+		return nil, io.MultiReader(held.reader(), bytes.NewReader(w.lost), all), nil //nolint:nilerr // as above
 	case err != nil:
 		return nil, nil, err
 	case n == heldOnDisk-h.used:

@@ -585,3 +585,29 @@ func (o oneObject) Objects(_ context.Context, s index.Scope, _ index.Want, fn fu
 	}
 	return fn(o.Object)
 }
+
+// TestRenderedWithoutBytes: what the store lost is our fault and not the picture's, and costs no share of the
+// memory that drawing has.
+func TestRenderedWithoutBytes(t *testing.T) {
+	var ecg bytes.Buffer
+	i := fixtures.Village(1, 1)[0].NewStudy("ECG", "a").ECG12Lead(fixtures.ECG{})
+	if _, err := i.WriteTo(&ecg); err != nil {
+		t.Fatal(err)
+	}
+	file := pixelFile("1.2.4", "1.2.5", 16, 16, 1, 8, "MONOCHROME2", ramp())
+	files := map[string][]byte{"ramp": file, "ecg": ecg.Bytes()}
+	s := serve(t, files, false)
+	ecgPath := instancePath(s.objects["ecg"])
+	files["ramp"] = file[:len(file)-1]
+	files["ecg"] = files["ecg"][:i.Size/2]
+	for range 50 { // more than the memory for drawing would bear, if any were kept
+		s.want(http.StatusInternalServerError, s.get("ramp", rampPath+"/rendered"))
+		s.want(http.StatusInternalServerError, s.get("ecg", ecgPath+"/thumbnail"))
+	}
+	delete(files, "ramp")
+	delete(files, "ecg")
+	s.want(http.StatusInternalServerError, s.get("ramp", rampPath+"/thumbnail"))
+	s.want(http.StatusInternalServerError, s.get("ecg", ecgPath+"/rendered"))
+	files["ramp"] = file
+	s.picture("jpeg", s.get("ramp", rampPath+"/rendered"))
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,7 @@ const (
 	twelveLead = "1.2.840.10008.5.1.4.1.1.9.1.1"
 	ambulatory = "1.2.840.10008.5.1.4.1.1.9.1.3"
 	cardiacEP  = "1.2.840.10008.5.1.4.1.1.9.3.1"
+	ecgRoot    = "1.2.840.10008.5.1.4.1.1.9.1."
 	audioRoot  = "1.2.840.10008.5.1.4.1.1.9.4."
 
 	deflatedSyntax  = "1.2.840.10008.1.2.1.99"
@@ -123,7 +125,8 @@ func (d *decoder) waveforms() error {
 		return reject.New(reject.TooManyElements, op, "%d multiplex groups", len(sequence.Value))
 	}
 	d.groups = map[int]int{}
-	channels := 0
+	channels, hearts := 0, false
+	var items []dataset
 	for n, item := range d.head.items("54000100", d.lim.Groups) {
 		g, err := d.group(n, item)
 		if errors.Is(err, errSampleKind) {
@@ -135,7 +138,12 @@ func (d *decoder) waveforms() error {
 		}
 		d.groups[n+1] = len(d.rec.Groups)
 		d.rec.Groups = append(d.rec.Groups, g)
+		items = append(items, item)
 		channels += len(g.Leads)
+		hearts = hearts || g.Kind != ecg.OtherSignals
+	}
+	if !hearts && strings.HasPrefix(d.object.SOPClassUID, ecgRoot) {
+		d.unnamed(items)
 	}
 	if len(d.rec.Groups) == 0 {
 		if len(sequence.Value) > 0 {
@@ -219,6 +227,16 @@ func (d *decoder) kind(g *ecg.Group, item dataset, known int) ecg.Kind {
 		return ecg.FullDisclosure
 	}
 	return ecg.Rhythm
+}
+
+// unnamed takes the voltages of an ECG object none of whose channels names a lead that is known ("ECG 1") for
+// what its class says they are.
+func (d *decoder) unnamed(items []dataset) {
+	for i, g := range d.rec.Groups {
+		if ecg.RateOK(g.Rate) && slices.ContainsFunc(g.Leads, func(l ecg.Lead) bool { return l.Voltage() }) {
+			g.Kind = d.kind(g, items[i], 1)
+		}
+	}
 }
 
 // samples points the group at its Waveform Data. What the bytes hold counts, whatever is announced.

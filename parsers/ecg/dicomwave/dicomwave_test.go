@@ -196,6 +196,31 @@ func TestPressuresAreApart(t *testing.T) {
 	}
 }
 
+// TestUnnamedLeads: the class says what channels are that name no lead, unless others do.
+func TestUnnamedLeads(t *testing.T) {
+	odd := channel{value: "1", scheme: "99X", meaning: "ECG 1", sensitivity: "5", unit: "uV"}
+	slow := wave{label: "TREND", rate: "0.5", channels: []channel{odd}, samples: 10, kind: "SS", bits: 16, vr: "OW", data: interleave(1, 10, 2, false, ramp)}
+	heart := wave{label: "A", rate: "240", channels: []channel{odd}, samples: 480, kind: "SS", bits: 16, vr: "OW", data: interleave(1, 480, 2, false, ramp)}
+	named := heart
+	named.channels = []channel{leadI}
+	kinds := func(class string, waves ...wave) (out string) {
+		for _, g := range decode(t, object{syntax: "1.2.840.10008.1.2.1", class: class, waves: waves}.bytes(t)).Groups {
+			out += string(g.Kind) + " "
+		}
+		return out
+	}
+	const general, hemodynamic = "1.2.840.10008.5.1.4.1.1.9.1.2", "1.2.840.10008.5.1.4.1.1.9.2.1"
+	for _, c := range []struct{ got, want string }{
+		{kinds(general, heart, slow), "rhythm other "},
+		{kinds(general, heart, named), "other rhythm "},
+		{kinds(hemodynamic, heart), "other "},
+	} {
+		if c.got != c.want {
+			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+}
+
 func TestAnnotations(t *testing.T) {
 	note := func(concept, unit, value, text string, more func(*builder)) func(*builder) {
 		return func(i *builder) {

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"path"
 	"regexp"
 	"strings"
 )
@@ -36,6 +38,78 @@ func rebase(html []byte, mount string) ([]byte, error) {
 		at := bytes.IndexAny(m, `"'`) + 1
 		return append(append(m[:at:at], mount...), m[at+1:]...)
 	}), nil
+}
+
+// Scripts and styles have addresses at the root too: where webpack's loader finds the other bundles, and fonts.
+var (
+	loaderBase = regexp.MustCompile(`__webpack_require__\.p = "/"|browserImportFunction\(["']/[^/]`)
+	styleBase  = regexp.MustCompile(`url\(["']?/[^/]`)
+)
+
+// longestBase bounds a match of the two, bytes.
+const longestBase = 32
+
+// rebased reads from a script or a style and puts mount in place of the root, holding one piece at a time.
+type rebased struct {
+	from  io.Reader
+	what  *regexp.Regexp
+	mount string
+
+	piece []byte // read and not yet looked at; its first bytes are the rest of the piece before
+	ready []byte // to be returned
+	err   error  // of from
+}
+
+// rebaseFile is from as it is for the mount / and for files that name no addresses.
+func rebaseFile(name, mount string, from io.Reader) io.Reader {
+	what := map[string]*regexp.Regexp{".js": loaderBase, ".mjs": loaderBase, ".css": styleBase}[strings.ToLower(path.Ext(name))]
+	if what == nil || mount == "/" {
+		return from
+	}
+	return &rebased{from: from, what: what, mount: mount}
+}
+
+func (r *rebased) Read(p []byte) (int, error) {
+	for len(r.ready) == 0 {
+		if r.err != nil && len(r.piece) == 0 {
+			return 0, r.err
+		}
+		r.next()
+	}
+	n := copy(p, r.ready)
+	r.ready = r.ready[n:]
+	return n, nil
+}
+
+// next fills ready. A match that begins in the last bytes of a piece may end in the next one, so those stay.
+func (r *rebased) next() {
+	const size = 64 << 10
+	if r.err == nil {
+		start := len(r.piece)
+		grown := append(r.piece[:start:start], make([]byte, size)...)
+		var n int
+		n, r.err = io.ReadFull(r.from, grown[start:])
+		if r.piece = grown[:start+n]; r.err == io.ErrUnexpectedEOF {
+			r.err = io.EOF
+		}
+	}
+	cut := len(r.piece)
+	if r.err == nil {
+		cut -= longestBase
+	}
+	r.ready = nil
+	done := 0
+	for _, m := range r.what.FindAllIndex(r.piece, -1) {
+		if m[0] >= cut {
+			break
+		}
+		slash := m[0] + bytes.IndexByte(r.piece[m[0]:m[1]], '/')
+		r.ready = append(append(append(r.ready, r.piece[done:slash]...), r.mount...), r.piece[slash+1:m[1]]...)
+		done = m[1]
+	}
+	end := max(cut, done)
+	r.ready = append(r.ready, r.piece[done:end]...)
+	r.piece = r.piece[end:]
 }
 
 // policy is the Content-Security-Policy of the page: everything comes from this host. OHIF's decoders are WebAssembly

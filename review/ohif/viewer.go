@@ -198,7 +198,7 @@ func (v *Viewer) file(w http.ResponseWriter, r *http.Request, name string) {
 	if compressible(name, info.Size()) {
 		h.Set("Vary", "Accept-Encoding")
 		if acceptsGzip(r.Header.Values("Accept-Encoding")) {
-			body, err := v.cache.gzip(r.Context(), name, stamp, f)
+			body, err := v.cache.gzip(r.Context(), name, stamp, rebaseFile(name, v.mount, f))
 			if err != nil {
 				v.log.WarnContext(r.Context(), "a file of the viewer is sent as it is", "error", err.Error())
 			}
@@ -215,5 +215,18 @@ func (v *Viewer) file(w http.ResponseWriter, r *http.Request, name string) {
 		}
 	}
 	h.Set("Etag", `"`+stamp+`"`)
-	http.ServeContent(w, r, "", info.ModTime(), f)
+	text := rebaseFile(name, v.mount, f)
+	if text == io.Reader(f) {
+		http.ServeContent(w, r, "", info.ModTime(), f)
+		return
+	}
+	// Its length is not known before its end, so no ranges either.
+	if r.Header.Get("If-None-Match") == h.Get("Etag") {
+		h.Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+	} else if r.Method != http.MethodHead {
+		if _, err := io.Copy(w, text); err != nil {
+			panic(http.ErrAbortHandler) // the client is gone, or must not take a part for the whole
+		}
+	}
 }

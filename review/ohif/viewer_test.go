@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 )
 
 const page = `<!doctype html><html><head><meta name="x" content="/assets/tile.png"><meta content="#fff">
@@ -22,6 +23,33 @@ const page = `<!doctype html><html><head><meta name="x" content="/assets/tile.pn
 <script>let a = 1; window.PUBLIC_URL='/'</script><script defer src='/app.bundle.0f6159c501addfe9.js'></script></head><body>首页</body></html>`
 
 var bundle = strings.Repeat("console.log('超声');\n", 1000)
+
+func TestScriptsAndStylesBelowAMount(t *testing.T) {
+	const loader = `__webpack_require__.p = "/";`
+	for name, c := range map[string]struct{ in, want string }{
+		"a.js":  {"x();" + loader + "y('/');" + loader, `x();__webpack_require__.p = "/m/";y('/');__webpack_require__.p = "/m/";`},
+		"a.css": {`a{src:url(/f.woff2)}b{src:url("/g.woff2")}c{src:url(data:x)}d{src:url(//h/i)}e{src:url(f)}`, `a{src:url(/m/f.woff2)}b{src:url("/m/g.woff2")}c{src:url(data:x)}d{src:url(//h/i)}e{src:url(f)}`},
+		"c.js":  {"browserImportFunction('/d/e.js')", "browserImportFunction('/m/d/e.js')"},
+		"a.png": {loader, loader},
+		"b.js":  {"", ""},
+	} {
+		got, err := io.ReadAll(rebaseFile(name, "/m/", iotest.OneByteReader(strings.NewReader(c.in))))
+		if err != nil || string(got) != c.want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	// Wherever a piece ends.
+	for at := 64<<10 - 2*len(loader); at < 64<<10+len(loader); at++ {
+		pad := strings.Repeat("x", at)
+		got, err := io.ReadAll(rebaseFile("a.js", "/m/", strings.NewReader(pad+loader+pad+loader)))
+		if want := strings.ReplaceAll(pad+loader+pad+loader, `"/"`, `"/m/"`); err != nil || string(got) != want {
+			t.Fatalf("after %d bytes: %v, %d bytes of %d", at, err, len(got), len(want))
+		}
+	}
+	if _, err := io.ReadAll(rebaseFile("a.js", "/m/", iotest.ErrReader(io.ErrClosedPipe))); err != io.ErrClosedPipe {
+		t.Errorf("an error of the disk is %v", err)
+	}
+}
 
 // build is a folder like OHIF's, with a file beside it that nobody may have.
 func build(t *testing.T) string {

@@ -66,11 +66,16 @@ func (p *priors) narrow(q *request) {
 		return
 	}
 	of := p.opened[0].Attributes
-	for _, keyword := range []string{"IssuerOfPatientID", "PatientBirthDate"} {
-		if v := of[keyword]; v != "" && !strings.ContainsAny(v, `*?\,-`) {
-			q.matches = append(q.matches, index.Match{Keyword: keyword, Values: []string{v}})
-			return // within one issuer a study without a date of birth is the patient's all the same
+	// Within one issuer a study without a date of birth is the patient's all the same, so that is not asked for.
+	keyword, v := "IssuerOfPatientID", strings.TrimSpace(of["IssuerOfPatientID"])
+	if v == "" {
+		keyword, v = "PatientBirthDate", strings.TrimSpace(of["PatientBirthDate"])
+		if len(v) != 8 || strings.Trim(v, "0123456789") != "" {
+			return // no date that the index would take as one
 		}
+	}
+	if !strings.ContainsAny(v, `*?\`) {
+		q.matches = append(q.matches, index.Match{Keyword: keyword, Values: []string{v}})
 	}
 }
 
@@ -100,7 +105,9 @@ func samePatient(a, b index.Row) bool {
 		return true
 	}
 	same := func(keyword string) bool { return sameText(x[keyword], y[keyword]) }
-	known := func(keyword string) bool { return strings.TrimSpace(x[keyword]) != "" && strings.TrimSpace(y[keyword]) != "" }
+	known := func(keyword string) bool {
+		return strings.TrimSpace(x[keyword]) != "" && strings.TrimSpace(y[keyword]) != ""
+	}
 	if a.SeveralPatients || b.SeveralPatients || !same("PatientID") || !same("IssuerOfPatientID") {
 		return false
 	}

@@ -27,7 +27,7 @@ func TestHelp(t *testing.T) {
 		t.Fatalf("exit %d", code)
 	}
 	commands := [][]string{{}}
-	for _, m := range regexp.MustCompile(`(?m)^  ([a-z]+)(?: (ls|show|retry|rm|promote|keep))?\b`).FindAllStringSubmatch(out, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^  ([a-z-]+)(?: (ls|show|retry|rm|promote|keep|convert|render))?(?: |$)`).FindAllStringSubmatch(out, -1) {
 		c := []string{m[1]}
 		if m[2] != "" {
 			commands = append(commands, []string{m[1]})
@@ -69,7 +69,9 @@ func TestUsage(t *testing.T) {
 		{"--peer", []string{"serve", "--data", data, "--dicom", "0.0.0.0:0"}},
 		{"--pprof", []string{"serve", "--data", data, "--pprof", "0.0.0.0:0"}},
 		{"--max-object must be more than 0", []string{"serve", "--data", data, "--max-object=-5"}},
-		{"embedded engine", []string{"serve", "--data", data, "--blobs", "ftp://x"}},
+		{"write dir:PATH or s3://", []string{"serve", "--data", data, "--blobs", "ftp://x"}},
+		{"a role is one of", []string{"serve", "--data", data, "--roles", "cook"}},
+		{"another node must do it", []string{"serve", "--data", data, "--roles", "intake"}},
 		{"--to", []string{"send", empty}},
 		{"write dicom://", []string{"send", empty, "--to", "nowhere"}},
 		{"http", []string{"send", empty, "--to", "dicom://A@127.0.0.1:1", "--via", "tus"}},

@@ -34,7 +34,7 @@ func newCounty(t *testing.T) *county {
 	}
 	c.s3.Setenv(t)
 	c.flags = []string{
-		"--blobs", c.s3.URL("county", "blobs"), "--log", c.kafka.URL("county")+"?replication=1&partitions=6", "--index", c.pg.Schema(t),
+		"--blobs", c.s3.URL("county", "blobs"), "--log", c.kafka.URL("county") + "?replication=1&partitions=6", "--index", c.pg.Schema(t),
 	}
 	return c
 }

@@ -204,7 +204,7 @@ func (in *Intake) read(a Arrival, w io.Writer, share *largeShare) (reading, erro
 	case rd.format.Kept():
 		rd.verdict = reject.New(reject.NotParsed, "ingest.Admit", "%s is kept until this node reads it", rd.format)
 	default:
-		rd.verdict = reject.New(reject.UnsupportedFormat, "ingest.Admit", "%s is no format that is taken here", rd.format)
+		rd.verdict = reject.New(reject.UnsupportedFormat, "ingest.Admit", "the content (%s) is of no format that is taken here", rd.format)
 	}
 	if _, err := io.Copy(io.Discard, t); err != nil {
 		return reading{}, t.err

@@ -40,16 +40,17 @@ func rebase(html []byte, mount string) ([]byte, error) {
 	}), nil
 }
 
-// Scripts and styles have addresses at the root too: where webpack's loader finds the other bundles, and fonts.
+// Other files have addresses at the root too: where webpack's loader finds the other bundles, fonts, icons.
 var (
 	loaderBase = regexp.MustCompile(`__webpack_require__\.p = "/"|browserImportFunction\(["']/[^/]`)
 	styleBase  = regexp.MustCompile(`url\(["']?/[^/]`)
+	iconBase   = regexp.MustCompile(`"(?:src|start_url|scope)"\s?:\s?"/[^/]`) // of the web app manifest
 )
 
-// longestBase bounds a match of the two, bytes.
+// longestBase bounds a match of one of them, bytes.
 const longestBase = 32
 
-// rebased reads from a script or a style and puts mount in place of the root, holding one piece at a time.
+// rebased reads from a file and puts mount in place of the root, holding one piece at a time.
 type rebased struct {
 	from  io.Reader
 	what  *regexp.Regexp
@@ -63,6 +64,9 @@ type rebased struct {
 // rebaseFile is from as it is for the mount / and for files that name no addresses.
 func rebaseFile(name, mount string, from io.Reader) io.Reader {
 	what := map[string]*regexp.Regexp{".js": loaderBase, ".mjs": loaderBase, ".css": styleBase}[strings.ToLower(path.Ext(name))]
+	if name == "manifest.json" {
+		what = iconBase
+	}
 	if what == nil || mount == "/" {
 		return from
 	}

@@ -27,11 +27,12 @@ var bundle = strings.Repeat("console.log('超声');\n", 1000)
 func TestScriptsAndStylesBelowAMount(t *testing.T) {
 	const loader = `__webpack_require__.p = "/";`
 	for name, c := range map[string]struct{ in, want string }{
-		"a.js":  {"x();" + loader + "y('/');" + loader, `x();__webpack_require__.p = "/m/";y('/');__webpack_require__.p = "/m/";`},
-		"a.css": {`a{src:url(/f.woff2)}b{src:url("/g.woff2")}c{src:url(data:x)}d{src:url(//h/i)}e{src:url(f)}`, `a{src:url(/m/f.woff2)}b{src:url("/m/g.woff2")}c{src:url(data:x)}d{src:url(//h/i)}e{src:url(f)}`},
-		"c.js":  {"browserImportFunction('/d/e.js')", "browserImportFunction('/m/d/e.js')"},
-		"a.png": {loader, loader},
-		"b.js":  {"", ""},
+		"a.js":          {"x();" + loader + "y('/');" + loader, `x();__webpack_require__.p = "/m/";y('/');__webpack_require__.p = "/m/";`},
+		"a.css":         {`a{src:url(/f.woff2)}b{src:url("/g.woff2")}c{src:url(data:x)}d{src:url(//h/i)}e{src:url(f)}`, `a{src:url(/m/f.woff2)}b{src:url("/m/g.woff2")}c{src:url(data:x)}d{src:url(//h/i)}e{src:url(f)}`},
+		"c.js":          {"browserImportFunction('/d/e.js')", "browserImportFunction('/m/d/e.js')"},
+		"a.png":         {loader, loader},
+		"b.js":          {"", ""},
+		"manifest.json": {`{"src": "/i.png","start_url":"/","x": "/y"}`, `{"src": "/m/i.png","start_url":"/m/","x": "/y"}`},
 	} {
 		got, err := io.ReadAll(rebaseFile(name, "/m/", iotest.OneByteReader(strings.NewReader(c.in))))
 		if err != nil || string(got) != c.want {

@@ -126,6 +126,10 @@ func (d deriver) derive(ctx context.Context, in *event.Instance) error {
 		write = func(w io.Writer) error { return plan.WriteTo(w, file.Reader()) }
 	} else {
 		plan, err := dicomecg.NewPlan(rec, opt)
+		if reject.CodeOf(err) == reject.UnsupportedFormat { // an EEG in EDF, say: nothing went wrong
+			d.Logger.Info("no DICOM object is made of a recording", "original", in.ObjectID, "error", err)
+			return nil
+		}
 		if err != nil {
 			return fault("convert", in, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"path/filepath"
@@ -189,6 +190,34 @@ func TestDeriveFaults(t *testing.T) {
 	h.run(t, "derive", h.have(1))
 	letters, err := h.log.ReadFrom(t.Context(), event.TopicDeadLetter, eventlog.Position{}, 10)
 	if err != nil || len(letters) != 1 || !bytes.Contains(letters[0].Event.Data, []byte(bad.ObjectID)) {
+		t.Errorf("%d dead letters, %v", len(letters), err)
+	}
+}
+
+// eeg is an EDF file of one channel that is no lead of an ECG: a record of 10 samples.
+func eeg() []byte {
+	var b bytes.Buffer
+	field := func(width int, text string) { fmt.Fprintf(&b, "%-*s", width, text) }
+	for _, f := range []struct {
+		width int
+		text  string
+	}{
+		{8, "0"}, {80, "X"}, {80, "X"}, {8, "01.01.26"}, {8, "08.00.00"}, {8, "512"}, {44, ""}, {8, "1"}, {8, "1"}, {4, "1"},
+		{16, "EEG Fpz-Cz"}, {80, ""}, {8, "uV"}, {8, "-100"}, {8, "100"}, {8, "-2048"}, {8, "2047"}, {80, ""}, {8, "10"}, {32, ""},
+	} {
+		field(f.width, f.text)
+	}
+	return append(b.Bytes(), make([]byte, 20)...)
+}
+
+// TestDeriveNothing: a recording without a lead of an ECG stays an original, and nobody is alarmed.
+func TestDeriveNothing(t *testing.T) {
+	h := newHouse(t)
+	h.stored(t, "edf", eeg())
+	h.stored(t, "scp-ecg", scp())
+	h.run(t, "derive", h.have(1))
+	letters, err := h.log.ReadFrom(t.Context(), event.TopicDeadLetter, eventlog.Position{}, 10)
+	if err != nil || len(letters) != 0 {
 		t.Errorf("%d dead letters, %v", len(letters), err)
 	}
 }

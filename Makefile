@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 KILLS ?= 300
 SOAK ?= 10m
 
-.PHONY: help build test unit lint vet fuzz crash soak memory bench bench-quick bench-engines bench-memory ohif generate-check clean
+.PHONY: help build test unit lint vet fuzz crash soak memory bench bench-quick bench-engines bench-ecg bench-memory ohif generate-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -56,6 +56,9 @@ bench-quick: build ## the same with a tenth of the objects, in about a minute
 
 bench-engines: ## a node over S3, Kafka and PostgreSQL beside the embedded one; WHOLE=1 for all objects
 	$(GO) test ./bench -v -count=1 -timeout 2h -run '^TestBenchEngines$$' -args -engines $(if $(WHOLE),-whole)
+
+bench-ecg: ## decoders of recordings, and a Holter of a day; beside biosig where biosig-tools is installed
+	$(GO) test ./bench -v -count=1 -timeout 30m -run '^TestBenchECG$$' -args -ecg
 
 bench-memory: build ## fail when a 2 GiB instance takes the node more memory than its goal
 	./bench/run.sh -tributary ./tributary -only W3 -systems tributary,null -check $(BENCHFLAGS)

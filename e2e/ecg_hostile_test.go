@@ -82,12 +82,14 @@ func hostileRecordings(t *testing.T, host string) []hostile.Case {
 		file(65, "entity in UTF-16", "Q", wide),
 		file(65, "UTF-7", "QR", aecg(`<?xml version="1.0" encoding="UTF-7"?>`, "+ADw-text+AD4-"+series)),
 		file(65, "EBCDIC", "QR", []byte("\x4c\x6f\xa7\x94\x93\x40\xc1\x95\x95\x96\xa3\x81\xa3\x85\x84\xc5\xc3\xc7")),
-		file(66, "section pointer past the end", "Q", (&scptest.Record{
+		// Where the section itself is whole, walking finds it, and a warning says that the pointer is wrong.
+		file(66, "section pointer past the end", "SQ", (&scptest.Record{
 			Leads: []scptest.Lead{{ID: 1, Samples: make([]int16, 500)}}, Pointers: map[int]uint32{6: 0xFFFFFF00},
 		}).Bytes()),
+		file(66, "section past the end", "Q", goodSCP("P66")[:600]),
 		file(67, "samples of 2^31 a lead", "Q", (&scptest.Record{Leads: manyLeads(85)}).Bytes()),
 		file(68, "9999 signals, records of 2^31", "Q", hostileEDF()),
-		file(69, "chain of lengths", "Q", append([]byte("@  MFER"), bytes.Repeat([]byte{0x1E, 0x84, 0xFF, 0xFF, 0xFF, 0xFF}, 40)...)),
+		file(69, "chain of lengths", "Q", append([]byte("@ MFR "+strings.Repeat(" ", 28)), bytes.Repeat([]byte{0x1E, 0x84, 0xFF, 0xFF, 0xFF, 0xFF}, 40)...)),
 		file(70, "negative sizes", "Q", hostileISHNE()),
 		file(71, "header that names a file above", "R", zipped(t, entry{"a.hea", 0, []byte("a 1 500 1000\n../../x.dat 16 200 16 0 0 0 0 I\n")})),
 		file(72, "500 MB announced in base64", "Q", []byte(`<RestingECG><Waveform><WaveformType>Rhythm</WaveformType><SampleBase>500</SampleBase><LeadData><LeadByteCountTotal>500000000</LeadByteCountTotal>`+
@@ -275,7 +277,7 @@ func TestHostileRecordings(t *testing.T) {
 						t.Fatal(err)
 					}
 					t.Logf("%s %s %s %v", sh.letter(), sh.Code, sh.Detail, sh.err)
-					if !c.Allows(sh.letter()) || sh.letter() == "R" && sh.Code == "" {
+					if !c.Allows(sh.letter()) || sh.letter() == "R" && sh.Code == "" && (sh.err == nil || !strings.Contains(sh.err.Error(), "checksum-mismatch")) {
 						t.Errorf("%s (%+v, %v), want %s", sh.letter(), sh.Outcome, sh.err, c.Want)
 					}
 					if sh.letter() == "Q" {

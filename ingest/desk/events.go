@@ -154,7 +154,7 @@ type live struct {
 	Warnings []part10.Warning `json:"warnings,omitempty"`
 	Priority string           `json:"priority,omitempty"` // event.PriorityStat: look now
 	Findings []event.Finding  `json:"findings,omitempty"` // why
-	Action   string           `json:"action,omitempty"` // of a person's decision
+	Action   string           `json:"action,omitempty"`   // of a person's decision
 }
 
 // liveOf shows what is known of env; a record of a later version has its envelope only.

@@ -89,7 +89,7 @@ func hostileRecordings(t *testing.T, host string) []hostile.Case {
 		file(66, "section past the end", "Q", goodSCP("P66")[:600]),
 		file(67, "samples of 2^31 a lead", "Q", (&scptest.Record{Leads: manyLeads(85)}).Bytes()),
 		file(68, "9999 signals, records of 2^31", "Q", hostileEDF()),
-		file(69, "chain of lengths", "Q", append([]byte("@ MFR "+strings.Repeat(" ", 28)), bytes.Repeat([]byte{0x1E, 0x84, 0xFF, 0xFF, 0xFF, 0xFF}, 40)...)),
+		file(69, "chain of lengths", "Q", append([]byte("@ MFR "+strings.Repeat(" ", 28)), bytes.Repeat([]byte{0x3F, 0x00, 0x84, 0x7F, 0xFF, 0xFF, 0xFF}, 40)...)),
 		file(70, "negative sizes", "Q", hostileISHNE()),
 		file(71, "header that names a file above", "R", zipped(t, entry{"a.hea", 0, []byte("a 1 500 1000\n../../x.dat 16 200 16 0 0 0 0 I\n")})),
 		file(72, "500 MB announced in base64", "Q", []byte(`<RestingECG><Waveform><WaveformType>Rhythm</WaveformType><SampleBase>500</SampleBase><LeadData><LeadByteCountTotal>500000000</LeadByteCountTotal>`+

@@ -202,6 +202,10 @@ func (in *Intake) describeWaveform(ctx context.Context, ev *event.Instance) {
 		return
 	}
 	ev.ECG = factsOf(rec)
+	if ev.DerivedFrom != "" && ev.Attributes["StudyDate"] == "" {
+		// The original has no date. Acquisition DateTime may not be empty (PS3.3 §C.10.8), so one stands there.
+		ev.ECG.AcquiredAt, ev.ECG.AcquiredRaw, ev.ECG.ZoneKnown = "", "", false
+	}
 	urgent(ev, rec)
 }
 

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/tributary-dicom/tributary/ecgout/dicomecg"
 	"github.com/tributary-dicom/tributary/parsers/ecg"
+	"github.com/tributary-dicom/tributary/parsers/ecg/ecgtest"
+	"github.com/tributary-dicom/tributary/parsers/ecg/formats"
 	"github.com/tributary-dicom/tributary/parsers/ecg/scpecg/scptest"
 	"github.com/tributary-dicom/tributary/parsers/reject"
 	"github.com/tributary-dicom/tributary/pipeline/event"
@@ -166,6 +170,39 @@ func TestRecordingFaults(t *testing.T) {
 		}
 		if again, err := in.Admit(t.Context(), Arrival{Body: bytes.NewReader(scp())}); err != nil || again.Status != Stored {
 			t.Errorf("call %d, sent again: %+v, %v", at, again, err)
+		}
+	}
+}
+
+// TestDerivedWithoutDate: the date that a derived object must have is not told as the recording's.
+func TestDerivedWithoutDate(t *testing.T) {
+	for _, dated := range []bool{true, false} {
+		tags := []scptest.Tag{scptest.Text(2, "P7")}
+		if dated {
+			tags = append(tags, scptest.Date(25, 2026, 3, 4))
+		}
+		samples := make([]int16, 5000)
+		for i := range samples {
+			samples[i] = int16(i % 300)
+		}
+		original := (&scptest.Record{Tags: tags, Default: true, Leads: []scptest.Lead{{ID: 1, Samples: samples}}}).Bytes()
+		rec, err := formats.Decode(ecgtest.Source("", original), ecg.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var object bytes.Buffer
+		opt := dicomecg.Options{Tenant: DefaultTenant, SourceSHA256: strings.Repeat("ab", 32), Received: time.Now()}
+		if err := dicomecg.Write(&object, rec, opt); err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld()
+		in := New(Config{}, w, w, w)
+		if _, err := in.Admit(t.Context(), Arrival{Body: &object, DerivedFrom: "original"}); err != nil {
+			t.Fatal(err)
+		}
+		_, ev := w.last(t)
+		if ev.ECG == nil || ev.DerivedFrom != "original" || (ev.ECG.AcquiredAt != "") != dated || ev.ECG.ZoneKnown {
+			t.Errorf("dated %v: %+v", dated, ev.ECG)
 		}
 	}
 }

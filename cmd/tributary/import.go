@@ -23,7 +23,7 @@ import (
 
 type importCmd struct {
 	Paths     []string      `arg:"" help:"Files, folders, archives (.zip, .tar, .tar.gz) and DICOMDIRs." type:"path" name:"path"`
-	To        string        `help:"The node: http://HOST:PORT, by plain upload; dicom://AET@HOST:PORT for DICOM files only (default: ${default})." default:"http://127.0.0.1:8080/upload" env:"TRIBUTARY_NODE_URL" placeholder:"URL"`
+	To        string        `help:"The node: http://HOST:PORT, by plain upload; dicom://AET@HOST:PORT for DICOM files only (default: ${default})." default:"http://127.0.0.1:8080/upload" env:"TRIBUTARY_SERVER" placeholder:"URL"`
 	Via       string        `help:"How to send to an HTTP target: upload, tus or stow (default: upload)." placeholder:"WAY"`
 	Device    string        `help:"Name of the device that the objects are from." placeholder:"NAME"`
 	AET       string        `help:"Our AE title." default:"TRIBUTARY_SCU" name:"aet"`

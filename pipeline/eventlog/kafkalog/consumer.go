@@ -20,12 +20,18 @@ import (
 // more patient than that (coordinator): one that gives up and comes again is one more that vanished, and
 // members that do so in turn would keep each other waiting for ever.
 const (
-	heartbeat      = time.Second
-	session        = 10 * time.Second // brokers take 6 s and more
-	rebalance      = 10 * time.Second
-	coordinator    = 10 * time.Second // beyond what a request may take by its nature
-	rejoinPause    = 500 * time.Millisecond
-	watchTopics    = 30 * time.Second // for partitions that were added
+	heartbeat   = time.Second
+	session     = 10 * time.Second // brokers take 6 s and more
+	rebalance   = 10 * time.Second
+	coordinator = 10 * time.Second // beyond what a request may take by its nature
+	rejoinPause = 500 * time.Millisecond
+	watchTopics = 30 * time.Second // for partitions that were added
+
+	// How long a member without partitions waits before it asks for its share again, at first and at most.
+	// There may be more members than partitions; but when the topic was just being made, everybody got none, and
+	// the watch of kafka-go, which begins later, sees no change.
+	noneFirst      = 5 * time.Second
+	noneMost       = time.Hour
 	commitPatience = 10 * time.Second
 	leavePatience  = 2 * time.Second
 
@@ -66,7 +72,8 @@ type Consumer struct {
 	chunks chan delivery
 	failed chan error // of capacity 1
 
-	left []delivery // fetched, not returned yet
+	left []delivery    // fetched, not returned yet
+	none time.Duration // how long a share without partitions lasts; of run
 
 	mu      sync.Mutex
 	now     *generation
@@ -238,6 +245,20 @@ func (c *Consumer) enter(k *kafka.Generation) {
 		<-ctx.Done()
 		close(g.over)
 	})
+	if len(g.shares) > 0 {
+		c.none = 0
+	} else {
+		c.none = min(max(2*c.none, noneFirst), noneMost)
+		patience := c.none
+		k.Start(func(ctx context.Context) { // its end is that of the generation
+			timer := time.NewTimer(patience)
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+		})
+	}
 	for partition, s := range g.shares {
 		committed := s.committed
 		k.Start(func(ctx context.Context) { c.read(ctx, g, s, partition, committed) })

@@ -362,7 +362,7 @@ func TestIdentify(t *testing.T) {
 func TestConnections(t *testing.T) {
 	f := &fakeIntake{}
 	answered := make(chan struct{}, 1)
-	h := New(Config{Admitter: f, MaxBytes: 1 << 20, Pace: httpbody.Pace{Stall: 20 * time.Millisecond}})
+	h := New(Config{Admitter: f, MaxBytes: 1 << 20, Pace: httpbody.Pace{Stall: 400 * time.Millisecond}})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r)
 		answered <- struct{}{}

@@ -145,15 +145,21 @@ func (w *wave) settle(warn func(ecg.WarningCode, string)) {
 		storedFit = storedFit && (ours(&w.group.Leads[i]) || w.leads[i].fits16())
 	}
 	if storedFit {
-		n := len(w.order)
-		w.order = slices.DeleteFunc(w.order, func(i int) bool { return !w.leads[i].fits16() })
-		if len(w.order) < n {
+		fit := slices.DeleteFunc(slices.Clone(w.order), func(i int) bool { return !w.leads[i].fits16() })
+		switch {
+		case len(fit) == 0:
+			storedFit = false // derived leads alone, which are all there is
+		case len(fit) < len(w.order):
+			w.order = fit
 			warn(WarnDerivedLeft, "group "+strconv.Itoa(w.index))
 		}
 	}
 	if len(w.order) > maxChannels {
-		w.order = slices.DeleteFunc(w.order, func(i int) bool { return ours(&w.group.Leads[i]) })
-		warn(WarnDerivedLeft, "group "+strconv.Itoa(w.index))
+		stored := slices.DeleteFunc(slices.Clone(w.order), func(i int) bool { return ours(&w.group.Leads[i]) })
+		if len(stored) > 0 { // derived leads alone are too many for any class, and refused as such
+			w.order = stored
+			warn(WarnDerivedLeft, "group "+strconv.Itoa(w.index))
+		}
 	}
 	w.wide = !storedFit
 	for _, i := range w.order {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tributary-dicom/tributary/internal/testengine"
 	"github.com/tributary-dicom/tributary/parsers/ecg"
 	"github.com/tributary-dicom/tributary/parsers/ecg/dicomwave"
 	"github.com/tributary-dicom/tributary/parsers/ecg/ecgtest"
@@ -544,7 +545,7 @@ func TestPydicom(t *testing.T) {
 		}
 	}
 	if python == "" {
-		t.Skip("pydicom and numpy are not installed")
+		testengine.Missing(t, "pydicom and numpy are not installed (scripts/test-deps.sh does)")
 	}
 	rec := recording(group(ecg.Rhythm, "500", leadsOf("4.88", twelveNames...), 5000, wavy), group(ecg.Median, "500", leadsOf("2.5", twelveNames...), 600, wavy))
 	_, data := write(t, rec, testOptions)

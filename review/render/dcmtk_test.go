@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tributary-dicom/tributary/internal/testengine"
 	"github.com/tributary-dicom/tributary/parsers/part10"
 )
 
@@ -172,7 +173,7 @@ var differing = map[string]string{
 func TestDCMTK(t *testing.T) {
 	tool, err := exec.LookPath("dcmj2pnm")
 	if err != nil {
-		t.Skip("DCMTK's dcmj2pnm is not installed")
+		testengine.Missing(t, "DCMTK's dcmj2pnm is not installed (scripts/test-deps.sh does)")
 	}
 	dir := corpus(t)
 	var compared, frames int

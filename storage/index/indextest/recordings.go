@@ -136,35 +136,46 @@ func originals(t *testing.T, x Index) {
 func derived(t *testing.T, x Index) {
 	ctx := t.Context()
 	tape := NewTape(t)
-	in := Instance{Object: "01", Bytes: "scp", ECG: randomECG(3)}
-	body := in.Original()
-	from := Instance{
-		Study: body.IDs.StudyInstanceUID, Series: body.IDs.SeriesInstanceUID, SOP: in.DerivedUID(), Object: "02", Bytes: "dicom",
-		DerivedFrom: "01", ECG: randomECG(3), Received: Epoch.Add(time.Minute),
-	}
-	first, second := tape.Kept(in), tape.Stored(from)
-	for name, order := range map[string][]eventlog.Record{"original first": {first, second}, "object first": {second, first}} {
-		for i, r := range tape.Again(order) {
-			apply(t, x, r)
-			if name == "original first" && i == 0 {
-				found := recorded(t, x, index.RecordingQuery{})
-				if same(t, "before it is made", objectsOf(found), []string{"01"}); len(found) == 1 && (!found[0].Original || found[0].SOPInstanceUID != body.IDs.SOPInstanceUID) {
-					t.Errorf("%+v", found[0])
-				}
+	var studies []string
+	for i, order := range []string{"original first", "object first"} {
+		source, made := fmt.Sprintf("%d1", i), fmt.Sprintf("%d2", i)
+		in := Instance{Object: source, Bytes: order, ECG: randomECG(3)}
+		body := in.Original()
+		studies = append(studies, body.IDs.StudyInstanceUID)
+		first := tape.Kept(in)
+		second := tape.Stored(Instance{
+			Study: body.IDs.StudyInstanceUID, Series: body.IDs.SeriesInstanceUID, SOP: in.DerivedUID(), Object: made, Bytes: "dicom of " + order,
+			DerivedFrom: source, ECG: randomECG(3), Received: Epoch.Add(time.Minute),
+		})
+		listed := func() []index.RecordingRow {
+			return slices.DeleteFunc(recorded(t, x, index.RecordingQuery{}), func(r index.RecordingRow) bool {
+				return r.StudyInstanceUID != body.IDs.StudyInstanceUID
+			})
+		}
+		if order == "original first" {
+			apply(t, x, first)
+			if found := listed(); len(found) != 1 || found[0].ObjectID != source || !found[0].Original || found[0].SOPInstanceUID != body.IDs.SOPInstanceUID {
+				t.Errorf("before it is made: %+v", found)
+			}
+			apply(t, x, second)
+		} else {
+			apply(t, x, second)
+			if found := listed(); len(found) != 1 || found[0].ObjectID != made || found[0].Original {
+				t.Errorf("before its original is known: %+v", found)
+			}
+			apply(t, x, tape.Again([]eventlog.Record{first})...)
+		}
+		found := listed()
+		if len(found) != 1 || found[0].ObjectID != made || found[0].Original || found[0].DerivedFrom != source || found[0].SOPInstanceUID != in.DerivedUID() {
+			t.Errorf("%s: %+v", order, found)
+		}
+		for _, id := range []string{source, made, in.DerivedUID(), body.IDs.SOPInstanceUID} {
+			if o, err := x.Original(ctx, "clinic", id); err != nil || o.ObjectID != source || !o.Derived || o.DerivedUID != in.DerivedUID() {
+				t.Errorf("%s: original by %s: %+v, %v", order, id, o, err)
 			}
 		}
-		found := recorded(t, x, index.RecordingQuery{})
-		same(t, name, objectsOf(found), []string{"02"})
-		if r := found[0]; r.Original || r.DerivedFrom != "01" || r.SOPInstanceUID != in.DerivedUID() || r.StudyInstanceUID != body.IDs.StudyInstanceUID {
-			t.Errorf("%s: %+v", name, r)
-		}
-		for _, id := range []string{"01", "02", in.DerivedUID(), body.IDs.SOPInstanceUID} {
-			if o, err := x.Original(ctx, "clinic", id); err != nil || o.ObjectID != "01" || !o.Derived || o.DerivedUID != in.DerivedUID() {
-				t.Errorf("%s: original by %s: %+v, %v", name, id, o, err)
-			}
-		}
 	}
-	same(t, "studies", column(search(t, x, index.Query{}), "StudyInstanceUID"), []string{body.IDs.StudyInstanceUID})
+	same(t, "studies", column(search(t, x, index.Query{}), "StudyInstanceUID"), studies)
 	if _, err := x.Original(ctx, "clinic", "1.2.3"); !errors.Is(err, index.ErrNotFound) {
 		t.Errorf("the original of another UID: %v", err)
 	}

@@ -33,10 +33,14 @@ func ParseMediaType(s string) (m MediaType, ok bool) {
 	return m, true
 }
 
-// ValidBoundary tells whether s may be a boundary: 1 to 70 characters of a fixed set, no blank at the
-// end (RFC 2046 §5.1.1). A sender who asks for more wants us to search for it.
+// maxBoundary is the longest boundary that is searched for, bytes. RFC 2046 §5.1.1 allows 70, but Orthanc 1.10
+// sends 73 (two UUIDs); a sender who asks for much more wants us to work.
+const maxBoundary = 256
+
+// ValidBoundary tells whether s may be a boundary: 1 to 256 characters of a fixed set, no blank at the
+// end (RFC 2046 §5.1.1, which has at most 70).
 func ValidBoundary(s string) bool {
-	if len(s) == 0 || len(s) > 70 || s[len(s)-1] == ' ' {
+	if len(s) == 0 || len(s) > maxBoundary || s[len(s)-1] == ' ' {
 		return false
 	}
 	for i := range len(s) {

@@ -32,7 +32,8 @@ func TestParseMediaType(t *testing.T) {
 func TestValidBoundary(t *testing.T) {
 	for s, want := range map[string]bool{
 		"x": true, "----WebKitFormBoundary7MA4YWxkTrZu0gW": true, "a b": true, strings.Repeat("x", 70): true,
-		"": false, strings.Repeat("x", 71): false, strings.Repeat("x", 70_000): false, "a ": false, "a\r\nb": false, "a\"b": false, "ü": false,
+		"9e2dfdcc-1804-4d20-bb83-b14e5b51f961-9e2dfdcc-1804-4d20-bb83-b14e5b51f961": true, strings.Repeat("x", 256): true,
+		"": false, strings.Repeat("x", 257): false, strings.Repeat("x", 70_000): false, "a ": false, "a\r\nb": false, "a\"b": false, "ü": false,
 	} {
 		if ValidBoundary(s) != want {
 			t.Errorf("%.80q: %v, want %v", s, !want, want)

@@ -330,7 +330,7 @@ func (p *Part) scan() {
 
 // find returns how many bytes of data come before a boundary (found), or are certainly no boundary's.
 func (m *Reader) find(data []byte) (n int, found bool) {
-	// bytes.Index has a vector path for needles up to 63 bytes; a boundary may have 70.
+	// bytes.Index has a vector path for needles up to 63 bytes; a boundary may be longer.
 	short := m.needle[:min(len(m.needle), 32)]
 	for from := 0; ; {
 		i := bytes.Index(data[from:], short)

@@ -1,0 +1,2 @@
+// What every page does beside what it is made of: keys.
+import "./keys";

@@ -1,0 +1,4 @@
+package web
+
+// cineText is the catalogue of these pages. Every key begins with "cine.".
+var cineText = catalogue{}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests use beside Go: DCMTK's tools as devices, PostgreSQL, Node.js clients of DICOMweb
-# and tus; and compiles the test servers for S3 and Kafka.
+# Installs what the tests use beside Go: DCMTK's tools as devices, Orthanc as a reader and a receiver,
+# PostgreSQL, Node.js clients of DICOMweb and tus; and compiles the test servers for S3 and Kafka.
 # On Debian and Ubuntu as root it installs them; elsewhere it says what is missing, and the tests that
 # need it skip (with CI=true they fail).
 set -eu
@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 missing=()
 command -v storescu >/dev/null || missing+=(dcmtk)
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing+=(postgresql)
+PATH=$PATH:/usr/sbin command -v Orthanc >/dev/null && [ -f /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing+=(orthanc orthanc-dicomweb)
 command -v dciodvfy >/dev/null || missing+=(dicom3tools)
 [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import pydicom, numpy' 2>/dev/null || missing+=(python3-pydicom python3-numpy)
 command -v node >/dev/null || missing+=(nodejs)

@@ -28,7 +28,7 @@ func undecodable(format string, args ...any) error { return &DecodeError{fmt.Err
 
 // Body is what Envelope.Data can be.
 type Body interface {
-	Instance | Resolution | DeadLetter
+	Instance | Resolution | DeadLetter | StudySent | Study
 }
 
 // Encode returns the JSON of a body. Bytes of strings that are not UTF-8 become U+FFFD.
@@ -73,12 +73,16 @@ func check(body any) error {
 		if b.Group == "" || b.Record.ID == "" {
 			return errors.New("dead letter without group or record")
 		}
+	case *StudySent:
+		return b.check()
+	case *Study:
+		return b.check()
 	}
 	return nil
 }
 
-// DecodeRecord reads the body of any record by its type: an *Instance, *Resolution or *DeadLetter, or
-// ErrUnknownType.
+// DecodeRecord reads the body of any record by its type: an *Instance, *Resolution, *DeadLetter, *StudySent or
+// *Study, or ErrUnknownType.
 func DecodeRecord(e Envelope) (any, error) {
 	switch e.Type {
 	case TypeInstanceStored, TypeInstanceConflict, TypeInstanceQuarantined:
@@ -87,6 +91,10 @@ func DecodeRecord(e Envelope) (any, error) {
 		return Decode[Resolution](e.Data)
 	case TypeDeadLettered:
 		return Decode[DeadLetter](e.Data)
+	case TypeStudySent:
+		return Decode[StudySent](e.Data)
+	case TypeStudyUpdated, TypeStudyComplete:
+		return Decode[Study](e.Data)
 	}
 	return nil, fmt.Errorf("%w: %.100q", ErrUnknownType, e.Type)
 }

@@ -31,6 +31,8 @@ func samples(t testing.TB) map[string]event.Envelope {
 	stored.ConflictOf, stored.Reason, stored.ReasonDetail, stored.ReasonOffset = "", "", "", 0
 	e, err := event.NewInstance(event.TypeInstanceStored, "/tributary/county-1", sampleTime, stored)
 	add("stored", e, err)
+	e, err = event.NewInstance(event.TypeInstanceStored, "/tributary/county-1", sampleTime, stored)
+	add("redescribed", e, err)
 	e, err = event.NewInstance(event.TypeInstanceConflict, "/tributary/county-1", sampleTime, sample())
 	add("conflict", e, err)
 	e, err = event.NewInstance(event.TypeInstanceQuarantined, "/tributary/county-1", sampleTime, &event.Instance{

@@ -54,6 +54,10 @@ func decodeInstance(data []byte, in *Instance) bool {
 			in.ReasonOffset = d.integer(64)
 		case "scanner_version":
 			in.ScannerVersion = int(d.integer(strconv.IntSize))
+		case "parser_version":
+			in.ParserVersion = int(d.integer(strconv.IntSize))
+		case "redescribes":
+			in.Redescribes = d.text()
 		default:
 			d.failed = true
 		}

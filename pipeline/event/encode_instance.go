@@ -89,6 +89,13 @@ func appendInstance(b []byte, in *Instance) ([]byte, error) {
 		}
 		b = append(append(b, `,"findings":`...), findings...)
 	}
+	if in.ParserVersion != 0 {
+		b = number(b, "parser_version", int64(in.ParserVersion))
+	}
+	b = filled(b, "redescribes", in.Redescribes)
+	if in.DerivedVersion != 0 {
+		b = number(b, "derived_version", int64(in.DerivedVersion))
+	}
 	return append(b, '}'), nil
 }
 

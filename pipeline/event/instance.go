@@ -1,6 +1,7 @@
 package event
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/tributary-dicom/tributary/parsers/part10"
@@ -42,7 +43,22 @@ type Instance struct {
 	// are the statements that do.
 	Priority string    `json:"priority,omitempty"`
 	Findings []Finding `json:"findings,omitempty"`
+
+	// ParserVersion is that of the parsers which read the object, all of them together; 0 in events of before
+	// there was one. Of two records of an object, the one with the higher version describes it.
+	ParserVersion int `json:"parser_version,omitempty"`
+
+	// Redescribes is the id of the record that announced these bytes, in a record that says again what is in
+	// them: nothing new came in.
+	Redescribes string `json:"redescribes,omitempty"`
+
+	// DerivedVersion is the ParserVersion of the node that made a derived object. It goes with the bytes,
+	// whoever reads them later.
+	DerivedVersion int `json:"derived_version,omitempty"`
 }
+
+// Announced is the id of the record that announced the bytes which a record with this id is about.
+func (in *Instance) Announced(id string) string { return cmp.Or(in.Redescribes, id) }
 
 // PriorityStat asks for somebody to look now (DICOM's term, PS3.3 §C.4.11 and others).
 const PriorityStat = "STAT"

@@ -33,6 +33,7 @@ func sample() *event.Instance {
 		Warnings:   []part10.Warning{{Code: "odd-length", Path: "00100010", Offset: 412}},
 		ConflictOf: "01JEXAMPLE0000000000000000", Adopted: true,
 		Reason: "truncated", ReasonDetail: "element (7FE0,0010) goes past the end", ReasonOffset: 2048, ScannerVersion: 3,
+		ParserVersion: 7, Redescribes: "01JEXAMPLE0000000000000005", DerivedVersion: 6,
 		DerivedFrom: "01JEXAMPLE0000000000000003", Priority: event.PriorityStat,
 		Findings: []event.Finding{{Finding: "acute-mi", Statement: "急性下壁心肌梗死"}},
 		ECG: &event.ECG{

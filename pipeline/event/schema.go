@@ -12,13 +12,16 @@ var schemaOf = map[string]string{
 	TypeQuarantineResolved:  "schema/resolution.v1.json",
 	TypeConflictResolved:    "schema/resolution.v1.json",
 	TypeDeadLettered:        "schema/deadletter.v1.json",
+	TypeStudySent:           "schema/study-sent.v1.json",
+	TypeStudyUpdated:        "schema/study.v1.json",
+	TypeStudyComplete:       "schema/study.v1.json",
 }
 
 // Types returns every type of record that this release writes.
 func Types() []string {
 	return []string{
 		TypeInstanceStored, TypeInstanceConflict, TypeInstanceQuarantined, TypeQuarantineResolved, TypeConflictResolved,
-		TypeDeadLettered,
+		TypeDeadLettered, TypeStudySent, TypeStudyUpdated, TypeStudyComplete,
 	}
 }
 

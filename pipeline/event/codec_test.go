@@ -48,6 +48,18 @@ func samples(t testing.TB) map[string]event.Envelope {
 	add("quarantine resolved", e, err)
 	e, err = event.NewResolution(event.TypeConflictResolved, "/tributary/county-1", "2.25.1001", "county-1", r)
 	add("conflict resolved", e, err)
+	e, err = event.NewStudySent("/tributary/county-1", &event.StudySent{
+		Tenant: "county-1", StudyInstanceUID: "2.25.1001", Signal: event.SignalImport, At: sampleTime,
+	})
+	add("study sent", e, err)
+	for name, typ := range map[string]string{"study complete": event.TypeStudyComplete, "study updated": event.TypeStudyUpdated} {
+		study := sampleStudy()
+		if typ == event.TypeStudyUpdated {
+			study.Reason, study.Priority, study.Instances = event.ReasonChanged, "", 13
+		}
+		e, err = event.NewStudy(typ, "/tributary/county-1", sampleTime.Add(time.Minute), study)
+		add(name, e, err)
+	}
 	for name, data := range map[string]string{"dead letter": `{"a":1}`, "dead letter of no JSON": "\xff\x00"} {
 		failed := all["stored"]
 		failed.Data = []byte(data)
@@ -88,6 +100,9 @@ func TestKeysAndSubjects(t *testing.T) {
 		"quarantine resolved": {"01JEXAMPLE0000000000000003", "k/4"}, // behind the record of its object
 		"conflict resolved":   {"2.25.1001", "k/4"},
 		"dead letter":         {"2.25.1001", all["stored"].ID},
+		"study sent":          {"2.25.1001", "2.25.1001"}, // behind the records of its objects
+		"study complete":      {"2.25.1001", "2.25.1001"},
+		"study updated":       {"2.25.1001", "2.25.1001"},
 	} {
 		if got := [2]string{all[name].Key, all[name].Subject}; got != want {
 			t.Errorf("%s: key and subject %q, want %q", name, got, want)
@@ -243,6 +258,15 @@ func FuzzDecode(f *testing.F) {
 		}
 		_, _ = event.Decode[event.Resolution](data)
 		_, _ = event.Decode[event.DeadLetter](data)
+		_, _ = event.Decode[event.StudySent](data)
+		if s, err := event.Decode[event.Study](data); err == nil {
+			if c, err := event.ParseContent(s.Digest); err == nil && !strings.EqualFold(c.String(), s.Digest) {
+				t.Fatalf("digest %q reads as %v", s.Digest, c)
+			}
+			if e, err := event.NewStudy(event.TypeStudyComplete, "/n", s.At, s); err == nil && len(e.ID) != 26 {
+				t.Fatalf("id %q", e.ID)
+			}
+		}
 		_, _ = event.DecodeLayout(data)
 		for _, typ := range event.Types() {
 			_, _ = event.BlobKey(event.Envelope{Type: typ, Data: data})

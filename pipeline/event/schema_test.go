@@ -196,7 +196,8 @@ func TestSchemaRefuses(t *testing.T) {
 func TestSchemasAreComplete(t *testing.T) {
 	for typ, body := range map[string]reflect.Type{
 		event.TypeInstanceStored: reflect.TypeFor[event.Instance](), event.TypeQuarantineResolved: reflect.TypeFor[event.Resolution](),
-		event.TypeDeadLettered: reflect.TypeFor[event.DeadLetter](),
+		event.TypeDeadLettered: reflect.TypeFor[event.DeadLetter](), event.TypeStudySent: reflect.TypeFor[event.StudySent](),
+		event.TypeStudyComplete: reflect.TypeFor[event.Study](),
 	} {
 		schema := schemaOf(t, typ)
 		compare(t, schema, schema, body, body.Name())

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/bits"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -128,9 +129,9 @@ func studyID(typ string, s *Study) string {
 // objects that it heard of comes to Study.Digest. The zero value is an empty study.
 type Content [4]uint64 // the most significant first
 
-// member is the hash of a data set. What tells data sets apart is what tells objects apart: not their object
+// memberOf is the hash of a data set. What tells data sets apart is what tells objects apart: not their object
 // id, which is another one when two nodes take the same data set.
-func member(sopInstanceUID, datasetSHA256, transferSyntaxUID string) (m Content) {
+func memberOf(sopInstanceUID, datasetSHA256, transferSyntaxUID string) (m Content) {
 	text := make([]byte, 0, 256)
 	text = append(append(text, sopInstanceUID...), '\n')
 	text = append(append(text, datasetSHA256...), '\n')
@@ -143,17 +144,10 @@ func member(sopInstanceUID, datasetSHA256, transferSyntaxUID string) (m Content)
 
 // Add puts a data set into the study: its SHA-256 is Blob.DatasetSHA256.
 func (c *Content) Add(sopInstanceUID, datasetSHA256, transferSyntaxUID string) {
-	m := member(sopInstanceUID, datasetSHA256, transferSyntaxUID)
+	m := memberOf(sopInstanceUID, datasetSHA256, transferSyntaxUID)
 	carry := uint64(0)
 	for i := len(c) - 1; i >= 0; i-- {
-		sum := c[i] + m[i]
-		over := sum < c[i]
-		c[i] = sum + carry
-		if over || carry == 1 && c[i] == 0 {
-			carry = 1
-		} else {
-			carry = 0
-		}
+		c[i], carry = bits.Add64(c[i], m[i], carry)
 	}
 }
 

@@ -306,7 +306,7 @@ func (in *Intake) intact(ctx context.Context, key string) bool {
 	return err == nil
 }
 
-// describe attaches header and layout to an event. kept is the meta of a blob that had an event before,
+// describe adds to an event what the scanner read: header, layout, and what a waveform says of itself. kept is the meta of a blob that had an event before,
 // and may name attachments that are there already.
 func (in *Intake) describe(ctx context.Context, ev *event.Instance, rd reading, kept blob.Meta) (err error) {
 	if ev.Header, err = in.attach(ctx, ev, kindHeader, rd.object.Header, kept[metaHeaderBlob]); err != nil {
@@ -316,8 +316,11 @@ func (in *Intake) describe(ctx context.Context, ev *event.Instance, rd reading, 
 	if err != nil {
 		return fmt.Errorf("encode layout: %w", err)
 	}
-	ev.Frames, err = in.attach(ctx, ev, kindLayout, layout, kept[metaLayoutBlob])
-	return err
+	if ev.Frames, err = in.attach(ctx, ev, kindLayout, layout, kept[metaLayoutBlob]); err != nil {
+		return err
+	}
+	in.describeWaveform(ev, rd.object)
+	return nil
 }
 
 // quarantine keeps the bytes of an object that cannot be indexed, with the reason, once: a device that
@@ -366,7 +369,6 @@ func (in *Intake) seal(ctx context.Context, w blob.Writer, ev *event.Instance, k
 		return eventlog.Position{}, storeError("ingest.Admit", err)
 	}
 	ev.Blob.Key = info.Key
-	in.describeWaveform(ctx, ev)
 	return in.announce(ctx, ev, kind, id)
 }
 

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/tributary-dicom/tributary/parsers/ecg"
+	"github.com/tributary-dicom/tributary/parsers/ecg/dicomwave"
 	"github.com/tributary-dicom/tributary/parsers/ecg/formats"
+	"github.com/tributary-dicom/tributary/parsers/part10"
 	"github.com/tributary-dicom/tributary/parsers/reject"
 	"github.com/tributary-dicom/tributary/parsers/sniff"
 	"github.com/tributary-dicom/tributary/pipeline/event"
@@ -190,15 +192,21 @@ func sampled(rec *ecg.Recording) bool {
 	return false
 }
 
-// describeWaveform adds what a DICOM waveform says to its event. What cannot be read is not told: the object
-// is stored all the same.
-func (in *Intake) describeWaveform(ctx context.Context, ev *event.Instance) {
-	if ev.Blob.Format != string(sniff.DICOM) || !isWaveform(ev.IDs.SOPClassUID) || ev.Reason != "" {
+// describeWaveform adds what a DICOM waveform says to its event, from the header that was just scanned. What
+// cannot be read is not told: the object is stored all the same.
+func (in *Intake) describeWaveform(ev *event.Instance, object *part10.Object) {
+	if !isWaveform(ev.IDs.SOPClassUID) {
 		return
 	}
-	rec, err := in.decode(ctx, ev.Blob.Key, ev.Blob.Bytes, "")
+	defer func() {
+		if p := recover(); p != nil { // a bug, and no reason to lose the object
+			in.cfg.Logger.Error("a decoder panicked", "object", ev.ObjectID, "panic", fmt.Sprint(p))
+			ev.ECG, ev.Priority, ev.Findings = nil, "", nil
+		}
+	}()
+	rec, err := dicomwave.Describe(object, ev.Blob.Bytes, ecg.Limits{})
 	if err != nil {
-		in.cfg.Logger.Info("a waveform object is kept without a description", "blob", ev.Blob.Key, "code", string(reject.CodeOf(err)))
+		in.cfg.Logger.Info("a waveform object is kept without a description", "object", ev.ObjectID, "code", string(reject.CodeOf(err)))
 		return
 	}
 	ev.ECG = factsOf(rec)

@@ -97,7 +97,6 @@ func (in *Intake) remakeObject(ctx context.Context, info blob.Info, id string, b
 	if err := in.describe(ctx, &ev, rd, info.Meta); err != nil {
 		return err
 	}
-	in.describeWaveform(ctx, &ev)
 	kind := event.TypeInstanceStored
 	if ev.ConflictOf = info.Meta[metaConflictOf]; ev.ConflictOf != "" {
 		kind = event.TypeInstanceConflict

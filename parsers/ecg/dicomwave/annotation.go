@@ -32,9 +32,8 @@ func kindOf(meaning string) (ecg.MeasurementKind, string) {
 
 // annotations reads Waveform Annotation Sequence (0040,B020), PS3.3 §C.10.10.
 func (d *decoder) annotations() {
-	all := d.head["0040B020"]
 	limit := d.lim.Annotations + d.lim.Statements
-	if len(all.Value) > limit {
+	if d.head.get("0040B020").count() > limit {
 		d.rec.Warn(ecg.WarnAnnotationsCut, "0040B020")
 	}
 	for _, item := range d.head.items("0040B020", limit) {

@@ -1,6 +1,7 @@
 package dicomwave
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"strings"
@@ -8,50 +9,65 @@ import (
 	"github.com/tributary-dicom/tributary/parsers/ecg"
 )
 
-// dataset is a data set or item of the header as DICOM JSON (PS3.18 Annex F), by tag.
-type dataset map[string]element
+// dataset is a data set or item of the header, its attributes in the document's order.
+type dataset []field
 
-type element struct {
-	VR           string            `json:"vr"`
-	Value        []json.RawMessage `json:"Value"`
-	InlineBinary string            `json:"InlineBinary"`
-	BulkDataURI  string            `json:"BulkDataURI"`
+// get returns an attribute; of several with one tag the last.
+func (d dataset) get(tag string) field {
+	for i := len(d) - 1; i >= 0; i-- {
+		if string(d[i].tag) == tag {
+			return d[i]
+		}
+	}
+	return field{}
 }
 
 // strings returns an attribute's values as text, numbers as they stand in the file.
-func (d dataset) strings(tag string) []string {
-	var out []string
-	for _, raw := range d[tag].Value {
-		var s string
-		if len(raw) > 0 && raw[0] == '"' {
-			if json.Unmarshal(raw, &s) != nil {
-				continue
-			}
-		} else if string(raw) != "null" {
-			s = string(raw)
+func (d dataset) strings(tag string) (out []string) {
+	d.get(tag).values(func(raw []byte) bool {
+		if s, ok := plain(raw); ok {
+			out = append(out, s)
 		}
-		out = append(out, strings.Trim(s, " \x00\uFFFD"))
-	}
+		return true
+	})
 	return out
+}
+
+// plain is a value as text, "" for null; false for one that is none.
+func plain(raw []byte) (s string, ok bool) {
+	switch {
+	case raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0:
+		s = string(unquoted(raw))
+	case raw[0] == '"':
+		if json.Unmarshal(raw, &s) != nil {
+			return "", false
+		}
+	case string(bytes.TrimSpace(raw)) != "null":
+		s = string(bytes.TrimSpace(raw))
+	}
+	return strings.Trim(s, " \x00\uFFFD"), true
 }
 
 // text returns an attribute's first value.
 func (d dataset) text(tag string) string {
-	if v := d.strings(tag); len(v) > 0 {
-		return v[0]
-	}
-	return ""
+	text := ""
+	d.get(tag).values(func(raw []byte) bool {
+		s, ok := plain(raw)
+		text = s
+		return !ok
+	})
+	return text
 }
 
 // name returns a person name with its component groups joined, "Zhang^San=张^三".
 func (d dataset) name(tag string) string {
-	if len(d[tag].Value) == 0 {
-		return ""
-	}
 	var n struct{ Alphabetic, Ideographic, Phonetic string }
-	if json.Unmarshal(d[tag].Value[0], &n) != nil {
-		return ""
-	}
+	d.get(tag).values(func(raw []byte) bool {
+		if json.Unmarshal(raw, &n) != nil {
+			n.Alphabetic, n.Ideographic, n.Phonetic = "", "", ""
+		}
+		return false
+	})
 	return strings.TrimRight(strings.TrimRight(n.Alphabetic, "^ ")+"="+strings.TrimRight(n.Ideographic, "^ ")+"="+strings.TrimRight(n.Phonetic, "^ "), "=")
 }
 
@@ -73,21 +89,20 @@ func (d dataset) count(tag string) int64 {
 }
 
 // items returns the items of a sequence, at most limit.
-func (d dataset) items(tag string, limit int) []dataset {
-	e := d[tag]
-	if e.VR != "SQ" {
+func (d dataset) items(tag string, limit int) (out []dataset) {
+	f := d.get(tag)
+	if string(f.vr) != "SQ" {
 		return nil
 	}
-	var out []dataset
-	for _, raw := range e.Value {
+	f.values(func(raw []byte) bool {
 		if len(out) == limit {
-			break
+			return false
 		}
-		var item dataset
-		if json.Unmarshal(raw, &item) == nil {
+		if item, err := parse(raw); err == nil {
 			out = append(out, item)
 		}
-	}
+		return true
+	})
 	return out
 }
 
@@ -109,7 +124,7 @@ func (d dataset) code(tag string) code {
 
 // binary returns an inline binary value.
 func (d dataset) binary(tag string) []byte {
-	b, err := base64.StdEncoding.DecodeString(d[tag].InlineBinary)
+	b, err := base64.StdEncoding.DecodeString(string(d.get(tag).inline))
 	if err != nil {
 		return nil
 	}

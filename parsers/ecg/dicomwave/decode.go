@@ -1,7 +1,6 @@
 package dicomwave
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -48,18 +47,51 @@ type decoder struct {
 func Decode(src ecg.Source, lim ecg.Limits) (*ecg.Recording, error) {
 	lim = lim.Fill()
 	object, err := part10.Scan(src.Reader(), part10.Options{Limits: part10.Limits{Header: min(lim.HeaderBytes, maxHeader)}, LeadingZeros: true})
+	if err != nil && !identityOnly(object, err) {
+		return nil, err
+	}
 	d := &decoder{src: src, lim: lim, object: object, rec: &ecg.Recording{Format: sniff.DICOM}, data: src.File}
 	if err != nil {
-		if !identityOnly(object, err) {
-			return nil, err
-		}
 		d.rec.Warn(ecg.WarnBadUID, "")
 	}
+	return d.decode()
+}
+
+// Describe is what Decode tells of an object that was scanned already, of size bytes, without its samples: the
+// readers of its groups give an error. Its errors are Decode's.
+func Describe(object *part10.Object, size int64, lim ecg.Limits) (*ecg.Recording, error) {
+	if len(object.Header) > maxDescribed {
+		return nil, reject.New(reject.TooManyElements, op, "a header of %d bytes", len(object.Header))
+	}
+	file := ecg.File{At: unread{}, Size: size}
+	d := &decoder{src: ecg.Source{File: file}, lim: lim.Fill(), object: object, rec: &ecg.Recording{Format: sniff.DICOM}, data: file}
+	rec, err := d.decode()
+	if err == nil {
+		err = rec.Validate(d.lim)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rec, nil
+}
+
+// maxDescribed bounds the header of an object that is described, bytes of JSON: that of a header of maxHeader.
+const maxDescribed = 4 * maxHeader
+
+// unread stands for bytes that nobody fetched.
+type unread struct{}
+
+func (unread) ReadAt([]byte, int64) (int, error) { return 0, errUnread }
+
+var errUnread = errors.New("the samples were not asked for")
+
+func (d *decoder) decode() (_ *ecg.Recording, err error) {
+	object := d.object
 	if strings.HasPrefix(object.SOPClassUID, audioRoot) {
 		return nil, reject.New(reject.UnsupportedFormat, op, "a recording of sound")
 	}
-	if err := json.Unmarshal(object.Header, &d.head); err != nil {
-		return nil, reject.New(reject.Malformed, op, "header: %w", err)
+	if d.head, err = parse(object.Header); err != nil {
+		return nil, reject.New(reject.Malformed, op, "%w", err)
 	}
 	d.rec.FormatVersion, _ = uid.SOPClassName(object.SOPClassUID)
 	d.rec.DocumentID = object.SOPInstanceUID
@@ -117,12 +149,13 @@ func (d *decoder) indexBulk() {
 }
 
 func (d *decoder) waveforms() error {
-	sequence := d.head["54000100"]
-	if sequence.VR != "SQ" {
+	sequence := d.head.get("54000100")
+	if string(sequence.vr) != "SQ" {
 		return reject.New(reject.UnsupportedFormat, op, "no Waveform Sequence (5400,0100)")
 	}
-	if len(sequence.Value) > d.lim.Groups {
-		return reject.New(reject.TooManyElements, op, "%d multiplex groups", len(sequence.Value))
+	stated := sequence.count()
+	if stated > d.lim.Groups {
+		return reject.New(reject.TooManyElements, op, "%d multiplex groups", stated)
 	}
 	d.groups = map[int]int{}
 	channels, hearts := 0, false
@@ -146,7 +179,7 @@ func (d *decoder) waveforms() error {
 		d.unnamed(items)
 	}
 	if len(d.rec.Groups) == 0 {
-		if len(sequence.Value) > 0 {
+		if stated > 0 {
 			return reject.New(reject.NotParsed, op, "no multiplex group has samples of a kind that is read")
 		}
 		d.rec.Warn(ecg.WarnNoWaveform, "")

@@ -121,6 +121,26 @@ func (q viewerQuery) query() Query {
 	return out
 }
 
+// arrivalQuery is one of the operators' pages, with the index that serves it.
+type arrivalQuery struct {
+	name   string
+	query  ArrivalQuery
+	object string
+	index  string
+}
+
+func arrivalQueries(studies int) []arrivalQuery {
+	middle := fmt.Sprintf("01J%023d", studies*5)
+	return []arrivalQuery{
+		{"arrivals", ArrivalQuery{Tenant: "clinic", Limit: 100}, "", "instances_arrived"},
+		{"arrivals, middle", ArrivalQuery{Tenant: "clinic", Limit: 100, Before: middle}, "", "instances_arrived"},
+		{"arrivals of a door", ArrivalQuery{Tenant: "clinic", Limit: 100, Door: "dimse"}, "", "instances_arrived"},
+		{"arrivals of a device that there is not", ArrivalQuery{Tenant: "clinic", Limit: 100, Device: "nobody"}, "", "instances_arrived"},
+		{"arrivals that conflict", ArrivalQuery{Tenant: "clinic", Limit: 100, Status: ArrivalConflict}, "", "instances_superseded"},
+		{"an arrival", ArrivalQuery{Tenant: "clinic", Limit: 100}, middle, "instances_arrived"},
+	}
+}
+
 // explainJSON returns the plan of a statement as PostgreSQL tells it.
 func explainJSON(ctx context.Context, db *DB, format, text string, args ...any) (string, error) {
 	found, err := db.engine.query(ctx, "EXPLAIN ("+format+") "+text, args...)

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/tributary-dicom/tributary/parsers/sniff"
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
 )
@@ -51,6 +52,8 @@ type instance struct {
 	all            []pair // with the identifiers of the event
 	header, layout *event.Attachment
 	derivedFrom    string
+	device         string
+	origin         []byte     // the rest of where it came from, packed; nil when there is no more
 	recording      *recording // nil when the event says nothing of one
 }
 
@@ -73,8 +76,9 @@ func find(all []pair, keyword string) string {
 type quarantined struct {
 	tenant, eventID string
 	place
-	sha256 string
-	entry  []byte
+	sha256       string
+	door, device string
+	entry        []byte
 }
 
 // decision is a row of decisions.
@@ -194,16 +198,37 @@ func newInstance(body *event.Instance, eventID string) (*instance, error) {
 	in := &instance{
 		tenant: body.Tenant, study: ids.StudyInstanceUID, series: ids.SeriesInstanceUID, sop: ids.SOPInstanceUID,
 		place:   place{body.Origin.ReceivedAt.UnixMicro(), body.ObjectID},
-		eventID: eventID, door: plain(body.Origin.Door), remote: plain(body.Origin.Remote),
+		eventID: eventID, door: indexed(plain(body.Origin.Door)), remote: plain(body.Origin.Remote),
 		sopClass: plain(ids.SOPClassUID), syntax: body.Blob.TransferSyntaxUID, mediaType: plain(body.Blob.MediaType),
 		blobKey: plain(body.Blob.Key), bytes: body.Blob.Bytes, sha256: plain(body.Blob.SHA256),
 		datasetSHA256: body.Blob.DatasetSHA256, datasetOffset: body.Blob.DatasetOffset,
 		all: attributesOf(body), header: body.Header, layout: body.Frames, derivedFrom: body.DerivedFrom,
+		device: indexed(plain(body.Origin.Device)), origin: originOf(body),
 	}
 	in.patient = patientHash(in.all)
 	var err error
 	in.recording, err = newRecording(body, in.all)
 	return in, err
+}
+
+// originOf packs what an instance's event says of where it came from, beside the columns.
+func originOf(body *event.Instance) []byte {
+	var all []pair
+	add := func(keyword, value string) {
+		if value != "" {
+			all = append(all, pair{keyword, plain(value)})
+		}
+	}
+	add(originCallingAE, body.Origin.CallingAE)
+	add(originFacility, body.Origin.Facility)
+	add(originFilename, body.Origin.Filename)
+	if body.Blob.Format != string(sniff.DICOM) {
+		add(originFormat, body.Blob.Format)
+	}
+	if all == nil {
+		return nil
+	}
+	return pack(all, -1)
 }
 
 // maxIdentifier bounds what rows are found by, bytes: a UID has 64 (PS3.5 §9.1), and so has a hash. Several of
@@ -241,13 +266,16 @@ func newQuarantined(body *event.Instance, eventID string) (*quarantined, error) 
 		Filename: body.Origin.Filename, ReceivedAt: instant(body.Origin.ReceivedAt.UnixMicro()),
 		Bytes: body.Blob.Bytes, SHA256: body.Blob.SHA256, Format: body.Blob.Format, BlobKey: body.Blob.Key,
 		StudyInstanceUID: body.IDs.StudyInstanceUID, SeriesInstanceUID: body.IDs.SeriesInstanceUID,
-		SOPInstanceUID: body.IDs.SOPInstanceUID,
+		SOPInstanceUID: body.IDs.SOPInstanceUID, Device: body.Origin.Device, Facility: body.Origin.Facility, MediaType: body.Blob.MediaType,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode entry: %w", err)
 	}
 	at := place{body.Origin.ReceivedAt.UnixMicro(), body.ObjectID}
-	return &quarantined{body.Tenant, eventID, at, body.Blob.SHA256, entry}, nil
+	return &quarantined{
+		tenant: body.Tenant, eventID: eventID, place: at, sha256: body.Blob.SHA256,
+		door: indexed(plain(body.Origin.Door)), device: indexed(plain(body.Origin.Device)), entry: entry,
+	}, nil
 }
 
 // instant writes µs since 1970 by RFC 3339.

@@ -77,6 +77,8 @@ var sqliteStatistics = []string{
 		('series', 'series_of_study', '200000 2 1 1'),
 		('instances', 'instances_uid', '1000000 1000000 1 1'),
 		('instances', 'instances_derived', '100000 100000 1'),
+		('instances', 'instances_arrived', '1000000 1000000 1 1 1 1'),
+		('instances', 'instances_superseded', '1000 1000 1'),
 		('originals', 'originals_source', '100000 100000 1'),
 		('originals', 'originals_derived', '100000 100000 1'),
 		('recordings', 'recordings_newest', '200000 200000 1 1 1 1 1 1 1 1 1 1'),

@@ -23,7 +23,8 @@ var dumps = []struct{ table, query string }{
 	{"instance", `SELECT i.tenant, s.study_instance_uid, e.series_instance_uid, i.sop_instance_uid, i.superseded,
 		i.dataset_sha256, i.number, i.object_id, i.event_id, i.received, i.door, i.remote, i.sop_class_uid,
 		i.transfer_syntax_uid, i.media_type, i.blob_key, i.bytes, i.sha256, i.dataset_offset, i.content_day, i.content_clock,
-		i.acquisition_day, i.acquisition_clock, i.acquired, i.terms, i.attributes, i.patient, i.derived_from, d.attributes, d.header_encoding, d.header_bytes, d.header_key, d.header,
+		i.acquisition_day, i.acquisition_clock, i.acquired, i.terms, i.attributes, i.patient, i.derived_from, i.device, i.origin,
+		d.attributes, d.header_encoding, d.header_bytes, d.header_key, d.header,
 		d.layout_encoding, d.layout_bytes, d.layout_key, d.layout
 		FROM instances i LEFT JOIN documents d ON d.instance_id = i.id LEFT JOIN series e ON e.id = i.series_id
 		LEFT JOIN studies s ON s.id = e.study_id ORDER BY i.tenant, i.sop_instance_uid, i.superseded`},
@@ -42,7 +43,7 @@ var dumps = []struct{ table, query string }{
 	{"sibling", "SELECT tenant, sop_instance_uid, dataset_sha256, object_id FROM siblings ORDER BY 1, 2, 3, 4"},
 	{"conflict", "SELECT tenant, sop_instance_uid, received FROM conflicts ORDER BY 1, 2"},
 	{"decision", "SELECT object_id, event_id, about, action, decided FROM decisions ORDER BY 1, 2"},
-	{"quarantine", "SELECT tenant, object_id, event_id, received, entry FROM quarantine ORDER BY 1, 2"},
+	{"quarantine", "SELECT tenant, object_id, event_id, received, door, device, entry FROM quarantine ORDER BY 1, 2"},
 }
 
 // Dump writes all rows as text, one a line: equal views give equal bytes. Binary columns are written as

@@ -104,6 +104,44 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestArrivalPlans holds that lists of arrivals walk an index from where the page begins, and sort no more than a page.
+func TestArrivalPlans(t *testing.T) {
+	db := openSQLite(t)
+	for _, q := range arrivalQueries(1000) {
+		text, args, err := db.planArrivals(q.query, q.object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := explain(t, db, text, args...)
+		for _, step := range strings.Split(plan, "\n") {
+			for _, table := range []string{"i", "o", "w", "d", "e", "s", "f", "k"} {
+				if step == "SCAN "+table || strings.HasPrefix(step, "SCAN "+table+" ") {
+					t.Errorf("%s: reads a whole table\n%s", q.name, plan)
+				}
+			}
+		}
+		want := "INDEX " + q.index + " (tenant=?"
+		switch {
+		case q.object != "":
+			want += " AND object_id=?"
+		case q.query.Before != "":
+			want += " AND object_id<?"
+		default:
+			want += ")"
+		}
+		if !strings.Contains(plan, want) {
+			t.Errorf("%s: no step %q in\n%s", q.name, want, plan)
+		}
+		// Each kind's page is found in order; only pages are sorted.
+		for rest, more := plan, true; more; {
+			_, rest, more = strings.Cut(rest, "CO-ROUTINE p")
+			if found, _, _ := strings.Cut(rest, "SCAN p"); more && strings.Contains(found, "TEMP B-TREE") {
+				t.Errorf("%s: sorts\n%s", q.name, plan)
+			}
+		}
+	}
+}
+
 // TestEveryIndexedAttribute holds that what the scanner takes out of an object can be asked for.
 func TestEveryIndexedAttribute(t *testing.T) {
 	for _, keyword := range part10.IndexedAttributes {

@@ -80,6 +80,13 @@ func TestPostgresPlans(t *testing.T) {
 		JOIN studies s ON s.id = e.study_id WHERE i.series_id = $1 ORDER BY i.number, i.sop_instance_uid LIMIT 256`, int64(5))
 	check("conflicts", "conflicts_newest", `SELECT c.sop_instance_uid FROM conflicts c WHERE c.tenant = $1
 		ORDER BY c.received DESC, c.sop_instance_uid DESC LIMIT 50`, "clinic")
+	for _, q := range arrivalQueries(studies) {
+		text, args, err := db.planArrivals(q.query, q.object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(q.name, q.index, text, args...)
+	}
 	check("patient conflicts", "studies_mixed", `SELECT id FROM studies WHERE tenant = $1 AND mixed = 1
 		ORDER BY first_received DESC, study_instance_uid DESC LIMIT 50`, "clinic")
 }

@@ -136,6 +136,9 @@ type Quarantined struct {
 	StudyInstanceUID  string `json:"study,omitempty"`
 	SeriesInstanceUID string `json:"series,omitempty"`
 	SOPInstanceUID    string `json:"instance,omitempty"`
+	Device            string `json:"device,omitempty"`
+	Facility          string `json:"facility,omitempty"`
+	MediaType         string `json:"media_type,omitempty"`
 }
 
 // Conflict is one SOP Instance UID with more than one data set.

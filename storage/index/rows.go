@@ -140,7 +140,7 @@ func (in *instance) values(superseded string, series int64) []any {
 		in.received, in.door, in.remote, in.sopClass, in.syntax, in.mediaType, in.blobKey, in.bytes, in.sha256,
 		in.datasetOffset, momentKey("DA", in.value("ContentDate")), momentKey("TM", in.value("ContentTime")),
 		momentKey("DA", in.value("AcquisitionDate")), momentKey("TM", in.value("AcquisitionTime")),
-		momentKey("DT", in.value("AcquisitionDateTime")), terms(in.all, InstanceLevel), pack(in.all, InstanceLevel), in.patient, in.derivedFrom,
+		momentKey("DT", in.value("AcquisitionDateTime")), terms(in.all, InstanceLevel), pack(in.all, InstanceLevel), in.patient, in.derivedFrom, in.device, orNoBytes(in.origin),
 	}
 }
 
@@ -155,6 +155,13 @@ func (in *instance) documents() []any {
 		return append(out, plain(a.Encoding), a.Bytes, plain(a.BlobKey), a.Data)
 	}
 	return append(out, "", int64(0), "", nil)
+}
+
+func orNoBytes(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return b
 }
 
 func orNull(s string) any {

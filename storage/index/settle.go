@@ -259,10 +259,11 @@ func (b *batch) quarantine(q *quarantined) error {
 	if err != nil || resolved {
 		return err
 	}
-	err = b.exec(`INSERT INTO quarantine (tenant, object_id, event_id, received, sha256, entry) VALUES ($1, $2, $3, $4, $5, $6)
+	err = b.exec(`INSERT INTO quarantine (tenant, object_id, event_id, received, sha256, door, device, entry)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (tenant, object_id) DO UPDATE SET event_id = excluded.event_id, received = excluded.received,
-			sha256 = excluded.sha256, entry = excluded.entry WHERE excluded.event_id < quarantine.event_id`,
-		q.tenant, q.object, q.eventID, q.received, q.sha256, q.entry)
+			sha256 = excluded.sha256, door = excluded.door, device = excluded.device, entry = excluded.entry WHERE excluded.event_id < quarantine.event_id`,
+		q.tenant, q.object, q.eventID, q.received, q.sha256, q.door, q.device, q.entry)
 	if err != nil {
 		return fmt.Errorf("write quarantine: %w", err)
 	}

@@ -52,7 +52,8 @@ var (
 		modality:null day clock step_day step_clock sop_classes instances:int terms attributes:bytes id:int`, -1)
 	instancesTable = newTable("instances", `tenant sop_instance_uid superseded dataset_sha256 series_id:int number:int object_id event_id
 		received:int door remote sop_class_uid transfer_syntax_uid media_type blob_key bytes:int sha256 dataset_offset:int
-		content_day content_clock acquisition_day acquisition_clock acquired terms attributes:bytes patient:int derived_from id:int`, 1)
+		content_day content_clock acquisition_day acquisition_clock acquired terms attributes:bytes patient:int derived_from
+		device origin:bytes id:int`, 1)
 	documentsTable = newTable("documents", `attributes:bytes header_encoding header_bytes:int header_key header:bytes
 		layout_encoding layout_bytes:int layout_key layout:bytes instance_id:int`, -1)
 	originalsTable = newTable("originals", originalColumns+" tenant object_id", 1)

@@ -27,6 +27,8 @@ type Index interface {
 	PatientConflicts(ctx context.Context, tenant string, limit, offset int) ([]index.PatientConflict, error)
 	Original(ctx context.Context, tenant, id string) (index.Original, error)
 	Recordings(ctx context.Context, q index.RecordingQuery) ([]index.RecordingRow, error)
+	Arrivals(ctx context.Context, q index.ArrivalQuery) ([]index.Arrival, error)
+	Arrival(ctx context.Context, tenant, objectID string) (index.Arrival, error)
 	Stats(ctx context.Context) (index.Stats, error)
 	Ready(ctx context.Context) error
 	Dump(ctx context.Context, w io.Writer) error
@@ -61,6 +63,8 @@ func Run(t *testing.T, open func(t *testing.T, blobs index.Attachments) Index) {
 		{"what recordings say", recordings},
 		{"pages of recordings", recordingPages},
 		{"recordings of versions", recordingVersions},
+		{"what came in", arrivals},
+		{"pages of what came in", arrivalPages},
 		{"text that is too long, or none", longText},
 		{"tenants don't meet", tenants},
 		{"a cancelled context", cancelled},

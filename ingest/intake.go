@@ -22,8 +22,7 @@ import (
 // DefaultTenant owns what arrives where nobody named a tenant.
 const DefaultTenant = "default"
 
-// ScannerVersion is written into each event. It grows when the scanner learns to tell more, so that
-// reprocessing knows which events are worth another look.
+// ScannerVersion is written into each event: that of the scanner alone. ParserVersion is what counts.
 const ScannerVersion = 1
 
 // Blobs is what admission needs from a blob store; blob.Store has it.
@@ -66,6 +65,9 @@ type Config struct {
 	// SOPClass restricts what is stored; nil takes every storage class.
 	SOPClass func(uid string) bool
 
+	// ParserVersion of events; default ParserVersion. Tests of two releases set it.
+	ParserVersion int
+
 	Logger  *slog.Logger
 	Metrics *Metrics
 	Now     func() time.Time
@@ -90,6 +92,9 @@ func New(cfg Config, blobs Blobs, log Log, view View) *Intake {
 	}
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = 8 << 30
+	}
+	if cfg.ParserVersion == 0 {
+		cfg.ParserVersion = ParserVersion
 	}
 	if cfg.Visible == 0 {
 		cfg.Visible = time.Second
@@ -281,6 +286,9 @@ func (in *Intake) store(ctx context.Context, a Arrival, ad admission, rd reading
 	if err := in.describe(ctx, &ev, rd, nil); err != nil {
 		return Receipt{}, err
 	}
+	if err := in.putBeside(ctx, &ev); err != nil {
+		return Receipt{}, err
+	}
 	at, err := in.seal(ctx, w, &ev, kind)
 	if err != nil {
 		return Receipt{}, err
@@ -306,19 +314,16 @@ func (in *Intake) intact(ctx context.Context, key string) bool {
 	return err == nil
 }
 
-// describe adds to an event what the scanner read: header, layout, and what a waveform says of itself. kept is the meta of a blob that had an event before,
-// and may name attachments that are there already.
+// describe adds to an event what the scanner read: header, layout, and what a waveform says of itself. kept is the
+// meta of a blob that had an event before, and may name attachments that are there already. Others are inline,
+// whatever their size, until putBeside.
 func (in *Intake) describe(ctx context.Context, ev *event.Instance, rd reading, kept blob.Meta) (err error) {
-	if ev.Header, err = in.attach(ctx, ev, kindHeader, rd.object.Header, kept[metaHeaderBlob]); err != nil {
-		return err
-	}
+	ev.Header = in.attachment(ctx, rd.object.Header, kept[metaHeaderBlob])
 	layout, err := event.EncodeLayout(event.Layout{Frames: rd.object.Frames, Bulk: rd.object.Bulk})
 	if err != nil {
 		return fmt.Errorf("encode layout: %w", err)
 	}
-	if ev.Frames, err = in.attach(ctx, ev, kindLayout, layout, kept[metaLayoutBlob]); err != nil {
-		return err
-	}
+	ev.Frames = in.attachment(ctx, layout, kept[metaLayoutBlob])
 	in.describeWaveform(ev, rd.object)
 	return nil
 }
@@ -397,41 +402,18 @@ func (in *Intake) waitVisible(ctx context.Context, pos []eventlog.Position) {
 	}
 }
 
-// attach compresses doc and keeps it in a blob of its own where it is too long for the event: the blob
-// kept, if that has it.
-func (in *Intake) attach(ctx context.Context, ev *event.Instance, what string, doc []byte, kept string) (*event.Attachment, error) {
-	att := event.Attach(doc)
-	if len(att.Data) <= event.MaxInline {
-		return att, nil
-	}
-	if kept != "" && in.holds(ctx, kept, att, doc) {
-		att.Data, att.BlobKey = nil, kept
-		return att, nil
-	}
-	w, err := in.blobs.Create(ctx)
-	if err != nil {
-		return nil, storeError("ingest.Admit", err)
-	}
-	defer w.Abort()
-	if _, err := w.Write(att.Data); err != nil {
-		return nil, storeError("ingest.Admit", err)
-	}
-	info, err := w.Commit(ctx, blob.Meta{metaKind: what, metaTenant: ev.Tenant, metaObjectID: ev.ObjectID})
-	if err != nil {
-		return nil, storeError("ingest.Admit", err)
-	}
-	att.Data, att.BlobKey = nil, info.Key
-	return att, nil
-}
-
 // instance fills an event with all that is known before the blob has its key.
 func (in *Intake) instance(a Arrival, ad admission, rd reading) event.Instance {
 	ev := event.Instance{
 		ObjectID: ad.objectID, Tenant: a.Tenant, Origin: a.Origin, ScannerVersion: ScannerVersion, DerivedFrom: a.DerivedFrom,
+		ParserVersion: in.cfg.ParserVersion,
 		Blob: event.Blob{
 			Bytes: rd.bytes, SHA256: rd.file, DatasetSHA256: rd.dataset, DatasetOffset: rd.dsOff,
 			MediaType: rd.format.MediaType(), Format: rd.format.String(),
 		},
+	}
+	if a.DerivedFrom != "" {
+		ev.DerivedVersion = in.cfg.ParserVersion
 	}
 	if o := rd.object; o != nil {
 		ev.Blob.TransferSyntaxUID = o.TransferSyntaxUID

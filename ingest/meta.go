@@ -35,6 +35,8 @@ const (
 	metaLayoutBlob   = "layout_blob"
 	metaDerivedFrom  = "derived_from"
 
+	metaDerivedVersion = "derived_version" // of the parsers that made it, decimal
+
 	// Of a decision: the type of its event, and the study that it is filed under.
 	metaEventType = "event_type"
 	metaStudy     = "study"
@@ -82,6 +84,9 @@ func metaOf(ev *event.Instance, eventID string) blob.Meta {
 	}
 	if ev.ReasonOffset > 0 {
 		m[metaReasonOffset] = strconv.FormatInt(ev.ReasonOffset, 10)
+	}
+	if ev.DerivedVersion > 0 {
+		m[metaDerivedVersion] = strconv.Itoa(ev.DerivedVersion)
 	}
 	for key, value := range map[string]string{
 		metaDoor: ev.Origin.Door, metaDevice: ev.Origin.Device, metaFacility: ev.Origin.Facility,

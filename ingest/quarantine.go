@@ -39,7 +39,7 @@ func (in *Intake) Retry(ctx context.Context, tenant string, q index.Quarantined,
 		return Receipt{}, fmt.Errorf("open the quarantined bytes: %w", err)
 	}
 	defer body.Close()
-	a := Arrival{Body: body, Tenant: tenant, Origin: originOf(info.Meta, info.Created)}
+	a := Arrival{Body: body, Tenant: tenant, Origin: originOf(info.Meta, info.Created), DerivedFrom: info.Meta[metaDerivedFrom]}
 	rec, err := in.admit(ctx, a, admission{objectID: event.NewID(), received: a.Origin.ReceivedAt, retry: true})
 	if err != nil {
 		return Receipt{}, err

@@ -13,7 +13,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
-	"github.com/tributary-dicom/tributary/parsers/reject"
+	"github.com/tributary-dicom/tributary/parsers/sniff"
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/storage/blob"
 )
@@ -25,33 +25,20 @@ var ErrNoEvent = errors.New("blob is neither an object nor a decision")
 // Adopt appends the event of a blob whose event was lost. It has the id, the object's id, the origin and
 // the reason that it had before; the rest is read from the bytes again. A second call appends the same
 // event, which consumers drop. It returns blob.ErrCorrupt where the bytes cannot be read, and ErrNoEvent.
-func (in *Intake) Adopt(ctx context.Context, key string) error {
-	return in.remake(ctx, key, "")
-}
+func (in *Intake) Adopt(ctx context.Context, key string) error { return in.remake(ctx, key) }
 
-// Redescribe appends a new event for an object that has one: its header and layout are read from the bytes
-// again, and take the place of those that were lost.
-func (in *Intake) Redescribe(ctx context.Context, key string) error {
-	return in.remake(ctx, key, event.NewID())
-}
-
-// remake makes the event of a blob under an id, its own for "".
-func (in *Intake) remake(ctx context.Context, key, id string) error {
+// remake makes the event of a blob under the id that it had.
+func (in *Intake) remake(ctx context.Context, key string) error {
 	info, err := in.blobs.Stat(ctx, key)
 	if err != nil {
 		return err
 	}
-	id = cmp.Or(id, info.Meta[metaEventID], derivedID(info))
-	body, err := in.blobs.Open(ctx, key, 0, -1)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
+	id := ownEventID(info)
 	switch info.Meta[metaKind] {
 	case kindObject:
-		err = in.remakeObject(ctx, info, id, body)
+		err = in.remakeObject(ctx, info, id)
 	case kindDecision:
-		err = in.remakeDecision(ctx, info, id, body)
+		err = in.remakeDecision(ctx, info, id)
 	default:
 		return ErrNoEvent
 	}
@@ -61,45 +48,29 @@ func (in *Intake) remake(ctx context.Context, key, id string) error {
 	return err
 }
 
-// remakeObject reads a blob as if it came again.
-func (in *Intake) remakeObject(ctx context.Context, info blob.Info, id string, body io.Reader) error {
-	a := Arrival{Body: body, Tenant: info.Meta[metaTenant], Origin: originOf(info.Meta, info.Created), DerivedFrom: info.Meta[metaDerivedFrom], MaxBytes: info.Bytes}
-	ad := admission{objectID: info.Meta[metaObjectID], received: info.Created}
+// ownEventID is the id of the event that announces a blob.
+func ownEventID(info blob.Info) string { return cmp.Or(info.Meta[metaEventID], derivedID(info)) }
+
+// remakeObject appends what is read of a blob as if it came again.
+func (in *Intake) remakeObject(ctx context.Context, info blob.Info, id string) error {
 	share := largeShare{from: &in.large, ctx: ctx}
 	defer share.giveBack()
-	rd, err := in.read(a, io.Discard, &share)
+	kind, ev, err := in.readAgain(ctx, info, &share)
 	if err != nil {
 		return err
 	}
-	rd.verdict = in.judge(a, rd)
-	ev := in.instance(a, ad, rd)
-	ev.Adopted, ev.Blob.Key = true, info.Key
-	if why := info.Meta[metaReason]; why != "" {
+	ev.Adopted = true
+	if why := info.Meta[metaReason]; why != "" && kind != event.TypeInstanceQuarantined {
 		// A person decides whether to try again, not an accident of the log.
-		ev.Reason, ev.ReasonDetail = why, info.Meta[metaReasonDetail]
+		kind, ev.Reason, ev.ReasonDetail = event.TypeInstanceQuarantined, why, info.Meta[metaReasonDetail]
 		ev.ReasonOffset, _ = strconv.ParseInt(info.Meta[metaReasonOffset], 10, 64) // 0 where there is none
-		_, err = in.announce(ctx, &ev, event.TypeInstanceQuarantined, id)
-		return err
-	}
-	if rd.verdict != nil {
-		// Even a refusal keeps the bytes here: they lie in the store, and somebody may miss them.
-		ev.Reason, ev.ReasonDetail = string(reject.CodeOf(rd.verdict)), bounded("found after a crash; "+rd.verdict.Error())
-		_, err = in.announce(ctx, &ev, event.TypeInstanceQuarantined, id)
-		return err
-	}
-	if rd.object == nil {
-		kind, err := in.describeRecording(ctx, &ev)
-		if err == nil {
-			_, err = in.announce(ctx, &ev, kind, id)
+		ev.ConflictOf, ev.Header, ev.Frames, ev.ECG, ev.Priority, ev.Findings = "", nil, nil, nil, "", nil
+		if ev.Blob.Format != string(sniff.DICOM) {
+			ev.IDs, ev.Attributes = event.IDs{}, nil
 		}
-		return err
 	}
-	if err := in.describe(ctx, &ev, rd, info.Meta); err != nil {
+	if err := in.putBeside(ctx, &ev); err != nil {
 		return err
-	}
-	kind := event.TypeInstanceStored
-	if ev.ConflictOf = info.Meta[metaConflictOf]; ev.ConflictOf != "" {
-		kind = event.TypeInstanceConflict
 	}
 	_, err = in.announce(ctx, &ev, kind, id)
 	return err
@@ -108,7 +79,12 @@ func (in *Intake) remakeObject(ctx context.Context, info blob.Info, id string, b
 // maxDecision bounds the JSON of a decision, bytes.
 const maxDecision = 64 << 10
 
-func (in *Intake) remakeDecision(ctx context.Context, info blob.Info, id string, body io.Reader) error {
+func (in *Intake) remakeDecision(ctx context.Context, info blob.Info, id string) error {
+	body, err := in.blobs.Open(ctx, info.Key, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
 	doc, err := io.ReadAll(io.LimitReader(body, maxDecision))
 	if err != nil {
 		return err

@@ -96,9 +96,9 @@ func (n *node) httpServer() *http.Server {
 	}
 	atShutdown := func() {}
 	if n.cfg.has(roleReview) {
-		web := n.fresh(dicomweb.New(dicomweb.Config{Index: n.index, Blobs: n.blobs, Log: n.cfg.log}))
-		mux.Handle("/dicom-web/", web)
-		mux.Handle(dicomweb.WADOURI, web)
+		readers := n.fresh(dicomweb.New(dicomweb.Config{Index: n.index, Blobs: n.blobs, Log: n.cfg.log}))
+		mux.Handle("/dicom-web/", readers)
+		mux.Handle(dicomweb.WADOURI, readers)
 		operators := desk.New(desk.Config{Tenant: ingest.DefaultTenant, Lists: n.index, Decisions: n.intake, Blobs: n.blobs, Logger: n.cfg.log})
 		for _, path := range []string{"/quarantine", "/quarantine/", "/conflicts", "/conflicts/"} {
 			mux.Handle(path, n.fresh(operators))
@@ -110,6 +110,7 @@ func (n *node) httpServer() *http.Server {
 		if n.viewer != nil {
 			mux.Handle(n.viewer.Mount(), n.viewer)
 		}
+		n.mountPages(mux)
 		live := desk.NewEvents(n.follower())
 		mux.Handle("GET /events", live)
 		atShutdown = live.Close
@@ -120,7 +121,9 @@ func (n *node) httpServer() *http.Server {
 	mux.HandleFunc("GET /readyz", n.readyz)
 	mux.HandleFunc("GET /readyz/{role}", n.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /{$}", n.welcome)
+	if !n.cfg.has(roleReview) {
+		mux.HandleFunc("GET /{$}", n.welcome)
+	}
 	server := &http.Server{
 		Handler:           n.cfg.guard(mux),
 		ReadHeaderTimeout: 10 * time.Second,

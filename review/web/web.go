@@ -10,12 +10,14 @@ type pages struct {
 	Config
 	files     *assetFiles
 	templates map[Lang]templateSet
+	waiting   *waiting
 }
 
 // New returns the handler of "/" and of everything below "/pages/".
 func New(cfg Config) http.Handler {
 	p := &pages{Config: cfg.withDefaults(), files: embedded()}
 	p.templates = parseTemplates(p.files)
+	p.waiting = newWaiting(p.Operators.Desk, p.Now)
 	mux := http.NewServeMux()
 	p.handle(mux, "GET /{$}", p.searchPage)
 	p.handle(mux, "GET /pages/studies/{study}", p.studyPage)
@@ -57,7 +59,7 @@ func secure(h http.Header) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 	h.Set("Cache-Control", "no-store") // patients
-	h.Set("Vary", "Accept-Language, Cookie")
+	h.Set("Vary", "Accept, Accept-Language, Cookie")
 }
 
 // here is the address of the page that r asks for in another language.

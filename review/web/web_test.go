@@ -88,8 +88,10 @@ func TestTexts(t *testing.T) {
 		all      catalogue
 		prefixes []string
 	}{
-		{"frame", frameText, []string{"frame.", "js."}}, {"operators", operatorsText, []string{"operators."}},
-		{"cine", cineText, []string{"cine."}}, {"ecg", ecgText, []string{"ecg."}},
+		{"frame", frameText, []string{"frame.", "js."}},
+		{"operators", operatorsText, []string{"operators."}},
+		{"cine", cineText, []string{"cine."}},
+		{"ecg", ecgText, []string{"ecg."}},
 	} {
 		for key, p := range owner.all {
 			if !slices.ContainsFunc(owner.prefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {

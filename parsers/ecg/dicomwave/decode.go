@@ -60,10 +60,15 @@ func Decode(src ecg.Source, lim ecg.Limits) (*ecg.Recording, error) {
 // Describe is what Decode tells of an object that was scanned already, of size bytes, without its samples: the
 // readers of its groups give an error. Its errors are Decode's.
 func Describe(object *part10.Object, size int64, lim ecg.Limits) (*ecg.Recording, error) {
+	return Open(object, ecg.File{At: unread{}, Size: size}, lim)
+}
+
+// Open is Decode of an object that was scanned already: of file nothing is read but samples, when they are asked for. Its
+// errors are Decode's.
+func Open(object *part10.Object, file ecg.File, lim ecg.Limits) (*ecg.Recording, error) {
 	if len(object.Header) > maxDescribed {
 		return nil, reject.New(reject.TooManyElements, op, "a header of %d bytes", len(object.Header))
 	}
-	file := ecg.File{At: unread{}, Size: size}
 	d := &decoder{src: ecg.Source{File: file}, lim: lim.Fill(), object: object, rec: &ecg.Recording{Format: sniff.DICOM}, data: file}
 	rec, err := d.decode()
 	if err == nil {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tributary-dicom/tributary/fixtures"
 	"github.com/tributary-dicom/tributary/internal/testnode"
 )
 
@@ -61,23 +63,36 @@ func (s *script) end(t *testing.T) (last string) {
 	return last
 }
 
-// TestDicomwebClient plays a viewer with the client that OHIF uses.
+// TestDicomwebClient plays a viewer with the client that OHIF uses: stills, loops, an ECG, its report and its
+// picture of one Chinese patient, found and retrieved in every way that the client knows.
 func TestDicomwebClient(t *testing.T) {
 	n := testnode.Start(t, filepath.Join(t.TempDir(), "data"))
-	objects := series(7000, 8, 16<<10) // one study, two series
+	objects := written(t, examination(fixtures.Village(31, 1)[0], "viewer")...)
 	args := []string{n.URL + "/dicom-web"}
 	dir := t.TempDir()
-	for _, o := range objects {
-		path := filepath.Join(dir, fmt.Sprintf("%d.dcm", o.number))
-		if err := os.WriteFile(path, o.file(), 0o600); err != nil {
+	frames := 0
+	for i, o := range objects {
+		path := filepath.Join(dir, fmt.Sprintf("%d.dcm", i))
+		if err := os.WriteFile(path, o.file, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		args = append(args, path)
+		if o.Frames > 0 {
+			ways := 2 // as application/octet-stream with and without a transfer syntax
+			if o.TransferSyntaxUID == "1.2.840.10008.1.2.4.50" {
+				ways++
+			}
+			frames += ways * (1 + o.Frames + min(o.Frames, 2))
+		}
 	}
-	if last := startScript(t, "dicomweb.mjs", args...).end(t); last != "8 instances in 2 series" {
-		t.Errorf("the client says %q", last)
+	if last := startScript(t, "dicomweb.mjs", args...).end(t); last != fmt.Sprintf("%d instances in 5 series, %d frames", len(objects), frames) {
+		t.Errorf("the client says %q; %d instances, %d frames", last, len(objects), frames)
 	}
-	checkObjects(t, n, objects...)
+	for _, o := range objects {
+		if got, status := storedFile(t, n, o.path()); status != http.StatusOK || !bytes.Equal(got, o.file) {
+			t.Errorf("%s: status %d, or other bytes", o.Name, status)
+		}
+	}
 }
 
 // TestTusClient uploads with the reference client, which pauses, is killed and started again, and goes on

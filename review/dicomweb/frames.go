@@ -38,6 +38,13 @@ var compressedTypes = map[string]string{
 	"1.2.840.10008.1.2.5":     "image/dicom-rle",
 }
 
+// olderNames are what drafts and older clients call some of them; dicomweb-client still does.
+var olderNames = map[string]string{
+	"image/jls":       "image/x-jls",
+	"image/dicom-rle": "image/x-dicom-rle",
+	"image/jphc":      "image/jhc",
+}
+
 // frames serves frames of pixel data as they are stored (PS3.18 §10.4.1.1.6): each is one range read, or
 // one per fragment. Native frames of any syntax go out as Explicit VR Little Endian.
 func (s *server) frames(w http.ResponseWriter, r *http.Request) error {
@@ -84,6 +91,9 @@ func frameOffers(kind, syntax string, one bool) []offer {
 	names := []string{typeOctetStream}
 	if t := compressedTypes[syntax]; t != "" && kind == part10.Encapsulated {
 		names = append(names, t)
+		if older := olderNames[t]; older != "" {
+			names = append(names, older)
+		}
 	}
 	var offers []offer
 	for _, n := range names {

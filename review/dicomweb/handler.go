@@ -68,10 +68,22 @@ func New(cfg Config) http.Handler {
 	}
 	mux.Handle(WADOURI, s.guard(s.wadoURI))
 	mux.Handle(s.Prefix+WADOURI, s.guard(s.wadoURI))
-	mux.Handle("/", s.guard(func(http.ResponseWriter, *http.Request) error {
-		return fail(http.StatusNotFound, "there is no such resource here; see docs/dicomweb.md for what is served")
-	}))
+	mux.Handle(s.Prefix, s.guard(s.root))
+	mux.Handle(s.Prefix+"/{$}", s.guard(s.root))
+	mux.Handle("/", s.guard(nothing))
 	return mux
+}
+
+func nothing(http.ResponseWriter, *http.Request) error {
+	return fail(http.StatusNotFound, "there is no such resource here; see docs/dicomweb.md for what is served")
+}
+
+// root is WADO-URI for clients that are told one address for everything, dicomweb-client among them.
+func (s *server) root(w http.ResponseWriter, r *http.Request) error {
+	if !r.URL.Query().Has("requestType") {
+		return nothing(w, r)
+	}
+	return s.wadoURI(w, r)
 }
 
 // failure is an answer instead of a result.

@@ -476,7 +476,7 @@ func TestWADOURI(t *testing.T) {
 	file := pixelFile("1.2.4", "1.2.5", 16, 16, 1, 8, "MONOCHROME2", ramp())
 	s := serve(t, map[string][]byte{"ramp": file}, false)
 	const object = "requestType=WADO&studyUID=1.2.3&seriesUID=1.2.4&objectUID=1.2.5"
-	for _, prefix := range []string{"/wado?", "/dicom-web/wado?"} {
+	for _, prefix := range []string{"/wado?", "/dicom-web/wado?", "/dicom-web?", "/dicom-web/?"} {
 		w := s.want(200, s.get("ramp", prefix+object+"&contentType=application%2Fdicom&transferSyntax=1.2.840.10008.1.2.1"))
 		if !bytes.Equal(w.Body.Bytes(), file) || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/dicom") {
 			t.Errorf("not the stored file: %v", w.Header())
@@ -509,7 +509,10 @@ func TestWADOURI(t *testing.T) {
 			t.Errorf("%s: %d, want %d: %s", query, w.Code, status, w.Body)
 		}
 	}
-	for _, target := range []string{"/wado", "/wado?requestType=STOW", "/wado?requestType=WADO&studyUID=1.2.3&seriesUID=1.2.4&objectUID=" + url.QueryEscape("../x")} {
+	for _, target := range []string{"/dicom-web", "/dicom-web/", "/dicom-web/?studyUID=1.2.3", "/dicom-web?%zz"} {
+		s.want(404, s.get("ramp", target))
+	}
+	for _, target := range []string{"/wado", "/wado?requestType=STOW", "/dicom-web?requestType=", "/wado?requestType=WADO&studyUID=1.2.3&seriesUID=1.2.4&objectUID=" + url.QueryEscape("../x")} {
 		s.want(400, s.get("ramp", target))
 	}
 	s.want(404, s.get("ramp", "/wado?requestType=WADO&studyUID=1.2.3&seriesUID=1.2.4&objectUID=1.2.6"))

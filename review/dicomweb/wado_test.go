@@ -313,6 +313,36 @@ func TestF1(t *testing.T) {
 	}
 }
 
+// TestFrameTypes: a codec goes by the name of PS3.18 Table 8.7.3-5, and by that of older clients where they ask for it.
+func TestFrameTypes(t *testing.T) {
+	w := newWorld()
+	file, runs := encapsulated(noise(100))
+	for i, c := range []struct{ syntax, ask, want string }{
+		{"1.2.840.10008.1.2.4.80", "image/jls", "image/jls"}, {"1.2.840.10008.1.2.4.80", "image/x-jls", "image/x-jls"},
+		{"1.2.840.10008.1.2.5", "image/dicom-rle", "image/dicom-rle"}, {"1.2.840.10008.1.2.5", "image/x-dicom-rle", "image/x-dicom-rle"},
+		{"1.2.840.10008.1.2.4.201", "image/jphc", "image/jphc"}, {"1.2.840.10008.1.2.4.202", "image/jhc", "image/jhc"},
+		{"1.2.840.10008.1.2.4.90", "image/*", "image/jp2"}, {"1.2.840.10008.1.2.4.110", "image/*", "image/jxl"},
+		{"1.2.840.10008.1.2.4.80", "image/jpeg", ""}, {"1.2.840.10008.1.2.4.102", "video/mp4", ""},
+	} {
+		uid := fmt.Sprintf("%s.%d", instanceUID, i+1)
+		w.add(studyUID, seriesUID, uid, c.syntax, file, func(o *index.Object) {
+			o.Frames = part10.FrameTable{Kind: part10.Encapsulated, Count: 1, Fragments: runs, First: []int{0}}
+		})
+		target := instanceURL("/dicom-web", studyUID, seriesUID, uid) + "/frames/1"
+		for _, syntax := range []string{"*", c.syntax} {
+			accept := fmt.Sprintf("multipart/related; type=%q; transfer-syntax=%s", c.ask, syntax)
+			if c.want == "" {
+				wantStatus(t, w.get(target, "Accept", accept), http.StatusNotAcceptable)
+				continue
+			}
+			parts := readParts(t, w.get(target, "Accept", accept), c.want)
+			if len(parts) != 1 || parts[0].get("Content-Type") != c.want+"; transfer-syntax="+c.syntax {
+				t.Errorf("%s: %d parts, %q", accept, len(parts), parts[0].get("Content-Type"))
+			}
+		}
+	}
+}
+
 func TestNativeFrames(t *testing.T) {
 	pixels := noise(3 * 6)
 	swappedPixels := bytes.Clone(pixels)

@@ -67,7 +67,7 @@ func (p *pages) show(w http.ResponseWriter, r *http.Request, status int, what pa
 		return fmt.Errorf("no template %q", what.Name)
 	}
 	var body bytes.Buffer
-	s := shown{page: what, Lang: lang, Other: here(r, other), Scripts: lang.forScript(append([]string{"js."}, what.Texts...)), nav: p.nav()}
+	s := shown{page: what, Lang: lang, Other: here(r, other), Scripts: lang.forScript(append([]string{"js."}, what.Texts...)), nav: p.nav(r)}
 	if err := t.ExecuteTemplate(&body, "layout.html", s); err != nil {
 		return fmt.Errorf("page %s: %w", what.Name, err)
 	}
@@ -116,12 +116,12 @@ func functions(lang Lang, files *assetFiles) template.FuncMap {
 		"bytes":  displayBytes,
 		"moment": displayMoment, // RFC 3339 → 2026-03-01 09:15, the node's time zone
 		"lang":   func() Lang { return lang },
-		"dict":   dict,
+		"dict":   mapOf,
 	}
 }
 
-// dict makes a map of keys and values, for templates that call a part with several things.
-func dict(pairs ...any) (map[string]any, error) {
+// mapOf makes a map of keys and values, for templates that call a part with several things.
+func mapOf(pairs ...any) (map[string]any, error) {
 	if len(pairs)%2 != 0 {
 		return nil, errors.New("dict: a key without a value")
 	}

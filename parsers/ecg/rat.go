@@ -70,6 +70,9 @@ func ParseRat(text string) (Rat, error) {
 	if digits == 0 || points > 1 {
 		return Rat{}, ErrNumber
 	}
+	if r, ok := shortRat(mantissa, digits); ok && exponent == "" {
+		return r, nil
+	}
 	if exponent != "" {
 		mantissa += "e" + exponent
 	}
@@ -78,6 +81,33 @@ func ParseRat(text string) (Rat, error) {
 		return Rat{}, ErrNumber
 	}
 	return Rat{r}, nil
+}
+
+// shortRat reads a decimal number of at most 18 digits, as most are, without the long way; the mantissa was
+// checked.
+func shortRat(mantissa string, digits int) (Rat, bool) {
+	if digits > 18 {
+		return Rat{}, false
+	}
+	num, den, behind := int64(0), int64(1), false
+	for _, c := range []byte(mantissa) {
+		switch {
+		case c == '.':
+			behind = true
+		case c >= '0' && c <= '9':
+			num = 10*num + int64(c-'0')
+			if behind {
+				den *= 10
+			}
+		}
+	}
+	if mantissa[0] == '-' {
+		num = -num
+	}
+	if den == 1 {
+		return Int(num), true
+	}
+	return Frac(num, den), true
 }
 
 // MustRat is ParseRat for constants of the program; it panics on anything else.

@@ -9,19 +9,6 @@ import (
 	"github.com/tributary-dicom/tributary/parsers/ecg"
 )
 
-// dataset is a data set or item of the header, its attributes in the document's order.
-type dataset []field
-
-// get returns an attribute; of several with one tag the last.
-func (d dataset) get(tag string) field {
-	for i := len(d) - 1; i >= 0; i-- {
-		if string(d[i].tag) == tag {
-			return d[i]
-		}
-	}
-	return field{}
-}
-
 // strings returns an attribute's values as text, numbers as they stand in the file.
 func (d dataset) strings(tag string) (out []string) {
 	d.get(tag).values(func(raw []byte) bool {

@@ -1,6 +1,9 @@
 package dicomwave
 
-import "errors"
+import (
+	"errors"
+	"math"
+)
 
 // The header of an object is read as DICOM JSON (PS3.18 Annex F), which the scanner has just written. Of its
 // some hundred attributes a few are wanted, and every waveform that arrives is described, so nothing is decoded
@@ -11,11 +14,34 @@ const maxHeaderDepth = 256
 
 var errHeader = errors.New("the header is no DICOM JSON")
 
-// field is one attribute of a data set. All slices are of the document.
-type field struct {
-	tag    []byte // eight hexadecimal digits
+// dataset is a data set or item of the header, its attributes in the document's order.
+type dataset struct {
+	doc    []byte
+	fields []field
+}
+
+// field is one attribute: where its parts lie in the document. A part that is absent is empty.
+type field struct{ tag, vr, value, inline span }
+
+// span is a piece of a document of less than 4 GiB.
+type span struct{ from, to uint32 }
+
+func (d dataset) at(s span) []byte { return d.doc[s.from:s.to] }
+
+// get returns an attribute; of several with one tag the last.
+func (d dataset) get(tag string) attribute {
+	for i := len(d.fields) - 1; i >= 0; i-- {
+		if f := d.fields[i]; string(d.at(f.tag)) == tag {
+			return attribute{vr: d.at(f.vr), value: d.at(f.value), inline: d.at(f.inline)}
+		}
+	}
+	return attribute{}
+}
+
+// attribute is a field's parts, as slices of the document.
+type attribute struct {
 	vr     []byte
-	value  []byte // the array of Value, brackets included; nil without
+	value  []byte // the array of Value, brackets included
 	inline []byte // the text of InlineBinary
 }
 
@@ -27,26 +53,32 @@ type scanner struct {
 
 // parse reads an object of attributes, without what is in them.
 func parse(doc []byte) (dataset, error) {
+	if len(doc) > math.MaxUint32 {
+		return dataset{}, errHeader
+	}
 	s := scanner{doc: doc}
-	d := make(dataset, 0, 8)
-	err := s.object(func(key []byte) error {
-		f := field{tag: key}
-		err := s.object(func(key []byte) error {
+	d := dataset{doc: doc, fields: make([]field, 0, 8)}
+	err := s.object(func(tag span) error {
+		f := field{tag: tag}
+		err := s.object(func(key span) error {
 			from := s.next()
 			if err := s.skip(); err != nil {
 				return err
 			}
-			switch raw := doc[from:s.at]; {
-			case string(key) == "vr":
-				f.vr = unquoted(raw)
-			case string(key) == "Value" && raw[0] == '[':
-				f.value = raw
-			case string(key) == "InlineBinary":
-				f.inline = unquoted(raw)
+			raw := span{uint32(from), uint32(s.at)}
+			switch string(d.at(key)) {
+			case "vr":
+				f.vr = d.inside(raw)
+			case "Value":
+				if doc[from] == '[' {
+					f.value = raw
+				}
+			case "InlineBinary":
+				f.inline = d.inside(raw)
 			}
 			return nil
 		})
-		d = append(d, f)
+		d.fields = append(d.fields, f)
 		return err
 	})
 	if err == nil && s.next() != len(doc) {
@@ -55,8 +87,16 @@ func parse(doc []byte) (dataset, error) {
 	return d, err
 }
 
+// inside is a string without its quotes, nothing of any other value.
+func (d dataset) inside(s span) span {
+	if s.to-s.from < 2 || d.doc[s.from] != '"' {
+		return span{}
+	}
+	return span{s.from + 1, s.to - 1}
+}
+
 // values calls fn with each value of an array until it returns false.
-func (f field) values(fn func(raw []byte) bool) {
+func (f attribute) values(fn func(raw []byte) bool) {
 	if len(f.value) == 0 {
 		return
 	}
@@ -74,7 +114,7 @@ func (f field) values(fn func(raw []byte) bool) {
 }
 
 // count is the number of values.
-func (f field) count() (n int) {
+func (f attribute) count() (n int) {
 	f.values(func([]byte) bool { n++; return true })
 	return n
 }
@@ -108,8 +148,8 @@ func (s *scanner) peek() byte {
 	return s.doc[s.at]
 }
 
-// object calls fn for each key, at its value.
-func (s *scanner) object(fn func(key []byte) error) error {
+// object calls fn for each key, without its quotes, at its value.
+func (s *scanner) object(fn func(key span) error) error {
 	if s.next() == len(s.doc) || s.doc[s.at] != '{' {
 		return errHeader
 	}
@@ -123,7 +163,7 @@ func (s *scanner) object(fn func(key []byte) error) error {
 		if err := s.text(); err != nil {
 			return err
 		}
-		key := unquoted(s.doc[from:s.at])
+		key := span{uint32(from + 1), uint32(s.at - 1)}
 		if s.next() == len(s.doc) || s.doc[s.at] != ':' {
 			return errHeader
 		}

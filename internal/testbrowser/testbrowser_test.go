@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 func site(t *testing.T) string {
 	mux := http.NewServeMux()
 	for path, body := range map[string]string{
-		"/well":      `<!doctype html><html lang="en"><title>Well</title><main><h1>Well</h1><label>Name <input id="name"></label><p id="said"></p></main>`,
+		"/well":      `<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>Well</title><main><h1>Well</h1><label>Name <input id="name"></label><p id="said"></p></main>`,
 		"/console":   `<script>console.error("broken", 7)</script>`,
 		"/exception": `<script>undefined.x</script>`,
 		"/promise":   `<script>Promise.reject(new Error("left"))</script>`,
@@ -44,7 +44,7 @@ func site(t *testing.T) string {
 func TestFaults(t *testing.T) {
 	at := site(t)
 	for path, want := range map[string]string{
-		"/console": "broken 7", "/exception": "TypeError", "/promise": "left", "/missing": "404", "/policy": "Content Security Policy",
+		"/console": `"broken" 7`, "/exception": "TypeError", "/promise": "left", "/missing": "404", "/policy": "Content Security Policy",
 	} {
 		tab := Open(t, Desktop)
 		tab.Allow("favicon")

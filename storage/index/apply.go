@@ -108,6 +108,9 @@ func applyTo(ctx context.Context, s session, m memory, d dialect, changes []*cha
 			return err
 		}
 	}
+	if err := b.noteCompleteness(fresh); err != nil {
+		return err
+	}
 	for _, c := range fresh {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -117,6 +120,9 @@ func applyTo(ctx context.Context, s session, m memory, d dialect, changes []*cha
 		}
 	}
 	if err := b.flush(); err != nil {
+		return err
+	}
+	if err := b.flushCompleteness(); err != nil {
 		return err
 	}
 	for s, last := range offsets {

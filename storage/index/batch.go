@@ -24,6 +24,8 @@ type batch struct {
 	// What prefetch looked for: rows that are not in memory do not exist.
 	soughtStudies map[studyKey]bool
 	soughtSeries  map[int64]bool // by study
+
+	soughtCompleteness map[studyKey]bool // by prefetchCompleteness
 }
 
 // delicate tells changes whose effect reaches further than their own studies: decisions, and instances that
@@ -167,6 +169,9 @@ func (b *batch) join(in *instance, id int64) (*seriesRow, error) {
 	}
 	if first {
 		study.first, study.firstInstance, study.from = in.place, id, in.all
+	}
+	if err := b.addContent(study.studyKey, in); err != nil {
+		return nil, err
 	}
 	if study.patients == 0 {
 		study.patient, study.patients = in.patient, 1

@@ -24,13 +24,15 @@ func (p place) before(q place) bool {
 	return p.received < q.received || p.received == q.received && p.object < q.object
 }
 
-// change is what one record asks for; one of the pointers is set.
+// change is what one record asks for; one of the pointers is set, or none.
 type change struct {
 	record      eventlog.Record
 	instance    *instance
 	original    *original
 	quarantined *quarantined
 	decision    *decision
+	sent        *sent
+	announced   *announced
 }
 
 // instance is a row of instances and its documents, before it has a number.
@@ -131,6 +133,8 @@ func decode(r eventlog.Record) (*change, error) {
 			c.decision.about = aboutQuarantine
 		}
 		return c, nil
+	case event.TypeStudySent, event.TypeStudyUpdated, event.TypeStudyComplete:
+		return c, decodeStudy(r, c)
 	}
 	return nil, nil
 }

@@ -79,6 +79,7 @@ var sqliteStatistics = []string{
 		('instances', 'instances_derived', '100000 100000 1'),
 		('instances', 'instances_arrived', '1000000 1000000 1 1 1 1'),
 		('instances', 'instances_superseded', '1000 1000 1'),
+		('completeness', 'completeness_open', '1000 500 1 1 1'),
 		('originals', 'originals_source', '100000 100000 1'),
 		('originals', 'originals_derived', '100000 100000 1'),
 		('recordings', 'recordings_newest', '200000 200000 1 1 1 1 1 1 1 1 1 1'),

@@ -43,6 +43,7 @@ var dumps = []struct{ table, query string }{
 	{"sibling", "SELECT tenant, sop_instance_uid, dataset_sha256, object_id FROM siblings ORDER BY 1, 2, 3, 4"},
 	{"conflict", "SELECT tenant, sop_instance_uid, received FROM conflicts ORDER BY 1, 2"},
 	{"decision", "SELECT object_id, event_id, about, action, decided FROM decisions ORDER BY 1, 2"},
+	{"completeness", "SELECT " + completenessColumns + ", state FROM completeness ORDER BY tenant, study_instance_uid"},
 	{"quarantine", "SELECT tenant, object_id, event_id, received, door, device, entry FROM quarantine ORDER BY 1, 2"},
 }
 

@@ -14,6 +14,10 @@ type engine interface {
 	// apply makes changes in one transaction, all or none.
 	apply(ctx context.Context, changes []*change) error
 
+	// transact runs work in one writing transaction, again where it met another one. work touches no table
+	// that apply remembers rows of.
+	transact(ctx context.Context, work func(s session) error) error
+
 	// fault wraps an error of the engine in the sentinel that callers know, where there is one.
 	fault(err error) error
 

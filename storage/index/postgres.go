@@ -275,18 +275,28 @@ func (e *postgresEngine) snapshot(ctx context.Context, read func(query func(text
 	})
 }
 
-// apply tries a transaction until it has met no other one, or met something else. It may be tried again even
-// after a commit whose answer was lost: the offsets tell.
+// apply may be tried again even after a commit whose answer was lost: the offsets tell.
 func (e *postgresEngine) apply(ctx context.Context, changes []*change) error {
 	if len(changes) == 0 {
 		return nil
 	}
+	return e.write(ctx, func(ctx context.Context, s *pgSession) error {
+		return applyTo(ctx, s, newMemory(), postgresDialect, changes)
+	})
+}
+
+func (e *postgresEngine) transact(ctx context.Context, work func(s session) error) error {
+	return e.write(ctx, func(_ context.Context, s *pgSession) error { return work(s) })
+}
+
+// write tries a transaction until it has met no other one, or met something else.
+func (e *postgresEngine) write(ctx context.Context, work func(context.Context, *pgSession) error) error {
 	if err := e.waiting.cause(); err != nil {
 		return err
 	}
 	alone, fresh := false, false
 	for try := 1; ; try++ {
-		err := e.applyOnce(ctx, changes, alone, fresh)
+		err := e.writeOnce(ctx, work, alone, fresh)
 		switch {
 		case errors.Is(err, errAlone):
 			alone = true
@@ -308,7 +318,7 @@ func (e *postgresEngine) apply(ctx context.Context, changes []*change) error {
 // errStale tells that a connection had broken while nobody used it.
 var errStale = errors.New("connection had ended")
 
-func (e *postgresEngine) applyOnce(ctx context.Context, changes []*change, alone, fresh bool) (err error) {
+func (e *postgresEngine) writeOnce(ctx context.Context, work func(context.Context, *pgSession) error, alone, fresh bool) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, applyTimeout, errSilent)
 	defer cancel()
 	defer func() { err = silent(ctx, err) }()
@@ -338,7 +348,7 @@ func (e *postgresEngine) applyOnce(ctx context.Context, changes []*change, alone
 		}
 		return err
 	}
-	if err := applyTo(ctx, s, newMemory(), postgresDialect, changes); err != nil {
+	if err := work(ctx, s); err != nil {
 		return err
 	}
 	if err := s.flush(); err != nil {

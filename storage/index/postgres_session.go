@@ -72,11 +72,8 @@ func (s *pgSession) claim(changes []*change) error {
 	}
 	var keys []int64
 	for _, c := range changes {
-		switch {
-		case c.instance != nil:
-			keys = append(keys, lockKey(s.engine.schema, "study", c.instance.tenant, c.instance.study))
-		case c.original != nil:
-			keys = append(keys, lockKey(s.engine.schema, "study", c.original.tenant, c.original.study))
+		if k, ok := c.studyOfChange(); ok {
+			keys = append(keys, lockKey(s.engine.schema, "study", k.tenant, k.uid))
 		}
 	}
 	slices.Sort(keys)

@@ -13,6 +13,9 @@ func (b *batch) recompute() error {
 		}
 	}
 	for id := range b.dirtyStudies {
+		if err := b.recomputeContent(id); err != nil {
+			return fmt.Errorf("compute completeness again: %w", err)
+		}
 		if err := b.recomputeStudy(id); err != nil {
 			return fmt.Errorf("compute study again: %w", err)
 		}

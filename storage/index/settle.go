@@ -1,6 +1,9 @@
 package index
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // version is a row of instances as far as the choice among versions needs it.
 type version struct {
@@ -205,6 +208,7 @@ func (b *batch) promote(k sopKey, v version) error {
 		tenant: k.tenant, study: find(all, "StudyInstanceUID"), series: find(all, "SeriesInstanceUID"), sop: k.uid,
 		place: v.place, sopClass: find(all, "SOPClassUID"), patient: patientHash(all), all: all,
 	}
+	in.datasetSHA256, in.syntax, _ = strings.Cut(v.hash, " ")
 	series, err := b.join(in, v.id)
 	if err != nil {
 		return err

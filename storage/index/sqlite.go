@@ -153,6 +153,15 @@ func (e *sqliteEngine) snapshot(ctx context.Context, read func(query func(text s
 }
 
 func (e *sqliteEngine) apply(ctx context.Context, changes []*change) error {
+	return e.write(ctx, func() error { return e.writer.apply(ctx, changes) })
+}
+
+func (e *sqliteEngine) transact(ctx context.Context, work func(s session) error) error {
+	return e.write(ctx, func() error { return e.writer.transact(func() error { return work(e.writer) }) })
+}
+
+// write runs do while nobody else writes.
+func (e *sqliteEngine) write(ctx context.Context, do func() error) error {
 	e.writing.Lock()
 	defer e.writing.Unlock()
 	select {
@@ -163,7 +172,7 @@ func (e *sqliteEngine) apply(ctx context.Context, changes []*change) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := e.writer.apply(ctx, changes); err != nil {
+	if err := do(); err != nil {
 		return err
 	}
 	e.committed.Add(1)

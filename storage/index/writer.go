@@ -24,12 +24,13 @@ type writer struct {
 
 // memory is study and series rows as the tables have them, or will have them when a batch is flushed.
 type memory struct {
-	studies map[studyKey]*studyRow
-	series  map[seriesKey]*seriesRow
+	studies  map[studyKey]*studyRow
+	series   map[seriesKey]*seriesRow
+	complete map[studyKey]*completeness
 }
 
 func newMemory() memory {
-	return memory{make(map[studyKey]*studyRow), make(map[seriesKey]*seriesRow)}
+	return memory{make(map[studyKey]*studyRow), make(map[seriesKey]*seriesRow), make(map[studyKey]*completeness)}
 }
 
 func newWriter(ctx context.Context, pool *sql.DB, d dialect) (*writer, error) {
@@ -57,6 +58,9 @@ func (w *writer) trim() {
 		clear(w.studies)
 		clear(w.series)
 	}
+	if len(w.complete) > maxRemembered {
+		clear(w.complete)
+	}
 }
 
 func (w *writer) close() error {
@@ -66,11 +70,16 @@ func (w *writer) close() error {
 	return w.conn.Close()
 }
 
-// apply runs one transaction. After an error nothing of it is left, in the file or in memory.
-func (w *writer) apply(ctx context.Context, changes []*change) (err error) {
+// apply makes changes in one transaction.
+func (w *writer) apply(ctx context.Context, changes []*change) error {
 	if len(changes) == 0 {
 		return nil
 	}
+	return w.transact(func() error { return applyTo(ctx, w, w.memory, w.dialect, changes) })
+}
+
+// transact runs work in a transaction. After an error nothing of it is left, in the file or in memory.
+func (w *writer) transact(work func() error) (err error) {
 	if err := w.exec(w.dialect.begin); err != nil {
 		return err
 	}
@@ -82,7 +91,7 @@ func (w *writer) apply(ctx context.Context, changes []*change) (err error) {
 			}
 		}
 	}()
-	if err := applyTo(ctx, w, w.memory, w.dialect, changes); err != nil {
+	if err := work(); err != nil {
 		return err
 	}
 	if err := w.exec("COMMIT"); err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tributary-dicom/tributary/review/patient"
 	"github.com/tributary-dicom/tributary/storage/index"
 )
 
@@ -55,7 +56,7 @@ func (s *server) askPriors(r *http.Request, level index.Level, sc index.Scope, q
 	if err != nil {
 		return nil, err
 	}
-	p.opened = slices.DeleteFunc(rows, func(row index.Row) bool { return !sameText(row.Attributes["PatientID"], id) })
+	p.opened = slices.DeleteFunc(rows, func(row index.Row) bool { return !patient.SameText(row.Attributes["PatientID"], id) })
 	return p, nil
 }
 
@@ -65,17 +66,8 @@ func (p *priors) narrow(q *request) {
 	if len(p.opened) != 1 {
 		return
 	}
-	of := p.opened[0].Attributes
-	// Within one issuer a study without a date of birth is the patient's all the same, so that is not asked for.
-	keyword, v := "IssuerOfPatientID", strings.TrimSpace(of["IssuerOfPatientID"])
-	if v == "" {
-		keyword, v = "PatientBirthDate", strings.TrimSpace(of["PatientBirthDate"])
-		if len(v) != 8 || strings.Trim(v, "0123456789") != "" {
-			return // no date that the index would take as one
-		}
-	}
-	if !strings.ContainsAny(v, `*?\`) {
-		q.matches = append(q.matches, index.Match{Keyword: keyword, Values: []string{v}})
+	if m, ok := patient.Narrow(p.opened[0]); ok {
+		q.matches = append(q.matches, m)
 	}
 }
 
@@ -84,41 +76,17 @@ func (p *priors) narrow(q *request) {
 func (p *priors) keep(q *request, rows []index.Row) []index.Row {
 	if len(p.opened) > 0 {
 		return slices.DeleteFunc(rows, func(row index.Row) bool {
-			return !slices.ContainsFunc(p.opened, func(open index.Row) bool { return samePatient(open, row) })
+			return !slices.ContainsFunc(p.opened, func(open index.Row) bool { return patient.Same(open, row) })
 		})
 	}
 	for i := range rows {
-		if !samePatient(rows[0], rows[i]) {
+		if !patient.Same(rows[0], rows[i]) {
 			q.warn("several patients have this Patient ID and none of their studies is returned; add IssuerOfPatientID")
 			return nil
 		}
 	}
 	return rows
 }
-
-// samePatient reports whether two studies with one Patient ID are of one person. Within one issuer they are, unless
-// their dates of birth differ. Where nobody says who issued the id it proves nothing by itself: the date of birth must
-// be the same, or without one in both the name.
-func samePatient(a, b index.Row) bool {
-	x, y := a.Attributes, b.Attributes
-	if x["StudyInstanceUID"] == y["StudyInstanceUID"] {
-		return true
-	}
-	same := func(keyword string) bool { return sameText(x[keyword], y[keyword]) }
-	known := func(keyword string) bool {
-		return strings.TrimSpace(x[keyword]) != "" && strings.TrimSpace(y[keyword]) != ""
-	}
-	if a.SeveralPatients || b.SeveralPatients || !same("PatientID") || !same("IssuerOfPatientID") {
-		return false
-	}
-	if known("IssuerOfPatientID") {
-		return same("PatientBirthDate") || !known("PatientBirthDate")
-	}
-	return same("PatientBirthDate") && (known("PatientBirthDate") || known("PatientName") && same("PatientName"))
-}
-
-// sameText compares as matching does: without regard to case and padding.
-func sameText(a, b string) bool { return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b)) }
 
 // fromPage reports whether a page in a browser asks, not a program and not a person who typed the address. Browsers
 // tell so themselves; a page cannot unset both.

@@ -12,8 +12,8 @@ type batch struct {
 	session
 	memory
 	dialect dialect
-	taken   map[sopKey]bool      // SOP Instance UIDs that have a row
-	newest  map[objectKey]string // event ids of originals that have a row
+	taken   map[sopKey]bool           // SOP Instance UIDs that have a row
+	newest  map[objectKey]originalRow // originals that have a row
 
 	dirtySeries, dirtyStudies map[int64]bool      // to be computed again
 	dirtyPatients             map[int64]*studyRow // whose patients are to be counted again; nil where no row is known

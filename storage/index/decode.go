@@ -55,6 +55,8 @@ type instance struct {
 	header, layout *event.Attachment
 	derivedFrom    string
 	device         string
+	told           telling
+	derivedVersion int64
 	origin         []byte     // the rest of where it came from, packed; nil when there is no more
 	recording      *recording // nil when the event says nothing of one
 }
@@ -81,6 +83,7 @@ type quarantined struct {
 	sha256       string
 	door, device string
 	entry        []byte
+	version      int64 // of the parsers that refused it
 }
 
 // decision is a row of decisions.
@@ -167,7 +170,7 @@ func complete(body *event.Instance, eventID string) error {
 			return errors.New("instance without " + need.what)
 		}
 	}
-	return identifiers(body.Tenant, body.ObjectID, eventID, body.Blob.DatasetSHA256, body.Blob.TransferSyntaxUID,
+	return identifiers(body.Tenant, body.ObjectID, eventID, body.Redescribes, body.Blob.DatasetSHA256, body.Blob.TransferSyntaxUID,
 		ids.StudyInstanceUID, ids.SeriesInstanceUID, ids.SOPInstanceUID, body.DerivedFrom)
 }
 
@@ -198,16 +201,16 @@ func newInstance(body *event.Instance, eventID string) (*instance, error) {
 	if err := complete(body, eventID); err != nil {
 		return nil, err
 	}
-	ids := body.IDs
+	ids, told := body.IDs, tellingOf(body, eventID)
 	in := &instance{
 		tenant: body.Tenant, study: ids.StudyInstanceUID, series: ids.SeriesInstanceUID, sop: ids.SOPInstanceUID,
 		place:   place{body.Origin.ReceivedAt.UnixMicro(), body.ObjectID},
-		eventID: eventID, door: indexed(plain(body.Origin.Door)), remote: plain(body.Origin.Remote),
+		eventID: body.Announced(eventID), door: indexed(plain(body.Origin.Door)), remote: plain(body.Origin.Remote),
 		sopClass: plain(ids.SOPClassUID), syntax: body.Blob.TransferSyntaxUID, mediaType: plain(body.Blob.MediaType),
 		blobKey: plain(body.Blob.Key), bytes: body.Blob.Bytes, sha256: plain(body.Blob.SHA256),
 		datasetSHA256: body.Blob.DatasetSHA256, datasetOffset: body.Blob.DatasetOffset,
 		all: attributesOf(body), header: body.Header, layout: body.Frames, derivedFrom: body.DerivedFrom,
-		device: indexed(plain(body.Origin.Device)), origin: originOf(body),
+		device: indexed(plain(body.Origin.Device)), origin: originOf(body), told: told, derivedVersion: int64(max(body.DerivedVersion, 0)),
 	}
 	in.patient = patientHash(in.all)
 	var err error
@@ -261,7 +264,7 @@ func newQuarantined(body *event.Instance, eventID string) (*quarantined, error) 
 	if body.ObjectID == "" {
 		return nil, errors.New("quarantined object without object id")
 	}
-	if err := identifiers(body.Tenant, body.ObjectID, eventID, body.Blob.SHA256); err != nil {
+	if err := identifiers(body.Tenant, body.ObjectID, eventID, body.Redescribes, body.Blob.SHA256); err != nil {
 		return nil, err
 	}
 	entry, err := json.Marshal(Quarantined{
@@ -277,7 +280,7 @@ func newQuarantined(body *event.Instance, eventID string) (*quarantined, error) 
 	}
 	at := place{body.Origin.ReceivedAt.UnixMicro(), body.ObjectID}
 	return &quarantined{
-		tenant: body.Tenant, eventID: eventID, place: at, sha256: body.Blob.SHA256,
+		tenant: body.Tenant, eventID: body.Announced(eventID), place: at, sha256: body.Blob.SHA256, version: int64(max(body.ParserVersion, 0)),
 		door: indexed(plain(body.Origin.Door)), device: indexed(plain(body.Origin.Device)), entry: entry,
 	}, nil
 }

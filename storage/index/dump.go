@@ -24,6 +24,7 @@ var dumps = []struct{ table, query string }{
 		i.dataset_sha256, i.number, i.object_id, i.event_id, i.received, i.door, i.remote, i.sop_class_uid,
 		i.transfer_syntax_uid, i.media_type, i.blob_key, i.bytes, i.sha256, i.dataset_offset, i.content_day, i.content_clock,
 		i.acquisition_day, i.acquisition_clock, i.acquired, i.terms, i.attributes, i.patient, i.derived_from, i.device, i.origin,
+		i.parser_version, i.described_by, i.located_version, i.located_by, i.derived_version,
 		d.attributes, d.header_encoding, d.header_bytes, d.header_key, d.header,
 		d.layout_encoding, d.layout_bytes, d.layout_key, d.layout
 		FROM instances i LEFT JOIN documents d ON d.instance_id = i.id LEFT JOIN series e ON e.id = i.series_id
@@ -32,8 +33,8 @@ var dumps = []struct{ table, query string }{
 		p.name_alphabetic, p.name_ideographic, p.name_phonetic, p.names, p.words, p.terms, p.attributes
 		FROM patients p LEFT JOIN studies s ON s.id = p.study_id ORDER BY p.tenant, s.study_instance_uid, p.first_received, p.first_object`},
 	{"original", `SELECT tenant, object_id, event_id, source_uid, derived_uid, study_instance_uid, series_instance_uid, received, door,
-		remote, device, facility, filename, format, media_type, transfer_syntax_uid, blob_key, bytes, sha256, dataset_sha256, attributes
-		FROM originals ORDER BY tenant, object_id`},
+		remote, device, facility, filename, format, media_type, transfer_syntax_uid, blob_key, bytes, sha256, dataset_sha256, attributes,
+		parser_version, described_by FROM originals ORDER BY tenant, object_id`},
 	{"recording", `SELECT r.tenant, r.original, i.superseded, r.object_id, r.derived_from, r.derived_uid, r.study_instance_uid,
 		r.series_instance_uid, r.sop_instance_uid, r.received, r.day, r.patient_id, r.priority, r.findings, r.paced, r.leads, r.statements,
 		r.ventricular_rate, r.pr_interval, r.qrs_duration, r.qt_interval, r.qtc_interval, r.qrs_axis, r.duration, r.sampling_frequency,
@@ -44,7 +45,7 @@ var dumps = []struct{ table, query string }{
 	{"conflict", "SELECT tenant, sop_instance_uid, received FROM conflicts ORDER BY 1, 2"},
 	{"decision", "SELECT object_id, event_id, about, action, decided FROM decisions ORDER BY 1, 2"},
 	{"completeness", "SELECT " + completenessColumns + ", state FROM completeness ORDER BY tenant, study_instance_uid"},
-	{"quarantine", "SELECT tenant, object_id, event_id, received, door, device, entry FROM quarantine ORDER BY 1, 2"},
+	{"quarantine", "SELECT tenant, object_id, event_id, received, door, device, entry, parser_version FROM quarantine ORDER BY 1, 2"},
 }
 
 // Dump writes all rows as text, one a line: equal views give equal bytes. Binary columns are written as

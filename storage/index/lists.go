@@ -20,7 +20,7 @@ func (db *DB) Lookup(ctx context.Context, tenant, sopInstanceUID string) (versio
 func (db *DB) lookupInstance(ctx context.Context, tenant, sopInstanceUID string) (versions []Version, current string, err error) {
 	// The key's order is by hash; there are one or two rows.
 	rows, err := db.engine.query(ctx, `SELECT object_id, superseded, dataset_sha256, sha256, bytes, transfer_syntax_uid, blob_key,
-		door, remote, received FROM instances WHERE tenant = $1 AND sop_instance_uid = $2 ORDER BY received, object_id`,
+		door, remote, received, derived_from, derived_version FROM instances WHERE tenant = $1 AND sop_instance_uid = $2 ORDER BY received, object_id`,
 		tenant, sopInstanceUID)
 	if err != nil {
 		return nil, "", db.failed(ctx, "look up instance", err)
@@ -31,7 +31,7 @@ func (db *DB) lookupInstance(ctx context.Context, tenant, sopInstanceUID string)
 		var superseded string
 		var received int64
 		err := rows.Scan(&v.ObjectID, &superseded, &v.DatasetSHA256, &v.SHA256, &v.Bytes, &v.TransferSyntaxUID, &v.BlobKey,
-			&v.Door, &v.Remote, &received)
+			&v.Door, &v.Remote, &received, &v.DerivedFrom, &v.DerivedVersion)
 		if err != nil {
 			return nil, "", db.failed(ctx, "look up instance", err)
 		}

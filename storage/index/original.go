@@ -17,7 +17,8 @@ import (
 type original struct {
 	tenant, study, series, source, derived string // UIDs
 	place
-	eventID               string
+	eventID               string // of its announcement
+	told                  telling
 	door, remote          string
 	device, facility      string
 	filename              string
@@ -53,7 +54,7 @@ func newOriginal(body *event.Instance, eventID string) (*original, error) {
 		tenant: body.Tenant, study: ids.StudyInstanceUID, series: ids.SeriesInstanceUID, source: ids.SOPInstanceUID,
 		derived: ecg.Identity(body.Tenant, body.Blob.SHA256, nil).Derived,
 		place:   place{body.Origin.ReceivedAt.UnixMicro(), body.ObjectID},
-		eventID: eventID, door: plain(body.Origin.Door), remote: plain(body.Origin.Remote), device: plain(body.Origin.Device),
+		eventID: body.Announced(eventID), told: tellingOf(body, eventID), door: plain(body.Origin.Door), remote: plain(body.Origin.Remote), device: plain(body.Origin.Device),
 		facility: plain(body.Origin.Facility), filename: plain(body.Origin.Filename), format: plain(body.Blob.Format),
 		mediaType: plain(body.Blob.MediaType), syntax: body.Blob.TransferSyntaxUID, blobKey: plain(body.Blob.Key),
 		bytes: body.Blob.Bytes, sha256: plain(body.Blob.SHA256), datasetSHA256: body.Blob.DatasetSHA256, all: attributesOf(body),
@@ -67,19 +68,20 @@ func newOriginal(body *event.Instance, eventID string) (*original, error) {
 
 // originalColumns are those of a row, without what it is found by.
 const originalColumns = `event_id source_uid derived_uid study_instance_uid series_instance_uid received:int door remote device facility
-	filename format media_type transfer_syntax_uid blob_key bytes:int sha256 dataset_sha256 attributes:bytes`
+	filename format media_type transfer_syntax_uid blob_key bytes:int sha256 dataset_sha256 attributes:bytes
+	parser_version:int described_by`
 
 func (o *original) values() []any {
 	return []any{
 		o.eventID, o.source, o.derived, o.study, o.series, o.received, o.door, o.remote, o.device, o.facility,
 		o.filename, o.format, o.mediaType, o.syntax, o.blobKey, o.bytes, o.sha256, o.datasetSHA256, pack(o.all, -1),
-		o.tenant, o.object,
+		o.told.version, o.told.record, o.tenant, o.object,
 	}
 }
 
-// newestOriginals returns the event ids of those originals of the changes that have a row.
-func (b *batch) newestOriginals(changes []*change) (map[objectKey]string, error) {
-	newest := make(map[objectKey]string)
+// newestOriginals returns what is known of those originals of the changes that have a row.
+func (b *batch) newestOriginals(changes []*change) (map[objectKey]originalRow, error) {
+	newest := make(map[objectKey]originalRow)
 	byTenant := make(map[string][]any)
 	for _, c := range changes {
 		if c.original != nil {
@@ -88,38 +90,17 @@ func (b *batch) newestOriginals(changes []*change) (map[objectKey]string, error)
 	}
 	for tenant, objects := range byTenant {
 		err := b.eachOf(func(scan scanner) error {
-			var object, id string
-			err := scan(&object, &id)
-			newest[objectKey{tenant, object}] = id
+			var object string
+			var row originalRow
+			err := scan(&object, &row.eventID, &row.described.version, &row.described.record)
+			newest[objectKey{tenant, object}] = row
 			return err
-		}, "SELECT object_id, event_id FROM originals WHERE tenant = $1 AND object_id", []any{tenant}, objects)
+		}, "SELECT object_id, event_id, parser_version, described_by FROM originals WHERE tenant = $1 AND object_id", []any{tenant}, objects)
 		if err != nil {
 			return nil, fmt.Errorf("read originals: %w", err)
 		}
 	}
 	return newest, nil
-}
-
-// keepOriginal writes an original, unless a newer event of it was there before.
-func (b *batch) keepOriginal(o *original) error {
-	k := objectKey{o.tenant, o.object}
-	have, known := b.newest[k]
-	if known && o.eventID <= have {
-		return nil
-	}
-	b.newest[k] = o.eventID
-	if known {
-		if err := b.exec("DELETE FROM originals WHERE tenant = $1 AND object_id = $2", o.tenant, o.object); err != nil {
-			return fmt.Errorf("rewrite original: %w", err)
-		}
-		if err := b.deleteRecording(0, o.tenant, o.object); err != nil {
-			return err
-		}
-	}
-	if err := b.insert(originalsTable, o.values()); err != nil {
-		return fmt.Errorf("insert original: %w", err)
-	}
-	return b.insertRecording(o.recording, 0)
 }
 
 func (db *DB) lookupOriginal(ctx context.Context, tenant, source string) (versions []Version, current string, err error) {

@@ -161,4 +161,8 @@ type Version struct {
 	Door              string `json:"door"`
 	Remote            string `json:"remote,omitempty"`
 	ReceivedAt        string `json:"received_at"` // RFC 3339
+
+	// Of a DICOM object made of an original: the original's object id, and the parsers that it was made by.
+	DerivedFrom    string `json:"derived_from,omitempty"`
+	DerivedVersion int    `json:"derived_version,omitempty"`
 }

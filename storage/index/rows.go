@@ -141,6 +141,7 @@ func (in *instance) values(superseded string, series int64) []any {
 		in.datasetOffset, momentKey("DA", in.value("ContentDate")), momentKey("TM", in.value("ContentTime")),
 		momentKey("DA", in.value("AcquisitionDate")), momentKey("TM", in.value("AcquisitionTime")),
 		momentKey("DT", in.value("AcquisitionDateTime")), terms(in.all, InstanceLevel), pack(in.all, InstanceLevel), in.patient, in.derivedFrom, in.device, orNoBytes(in.origin),
+		in.told.version, in.told.record, in.told.version, in.told.record, in.derivedVersion,
 	}
 }
 

@@ -13,17 +13,24 @@ type version struct {
 	place
 	eventID string
 	series  int64
+
+	described, located telling // which records its row is of
+	derived            bool    // it was made of an original
+	derivedVersion     int64   // by parsers of this version
 }
 
 func (b *batch) versions(k sopKey) ([]version, error) {
 	var out []version
 	err := b.each(func(scan scanner) error {
 		var v version
-		err := scan(&v.id, &v.superseded, &v.hash, &v.received, &v.object, &v.eventID, &v.series)
+		var from string
+		err := scan(&v.id, &v.superseded, &v.hash, &v.received, &v.object, &v.eventID, &v.series,
+			&v.described.version, &v.described.record, &v.located.version, &v.located.record, &v.derivedVersion, &from)
+		v.derived = from != ""
 		out = append(out, v)
 		return err
-	}, `SELECT id, superseded, dataset_sha256 || ' ' || transfer_syntax_uid, received, object_id, event_id, series_id
-		FROM instances WHERE tenant = $1 AND sop_instance_uid = $2`, k.tenant, k.uid)
+	}, `SELECT id, superseded, dataset_sha256 || ' ' || transfer_syntax_uid, received, object_id, event_id, series_id,
+		parser_version, described_by, located_version, located_by, derived_version, derived_from FROM instances WHERE tenant = $1 AND sop_instance_uid = $2`, k.tenant, k.uid)
 	return out, err
 }
 
@@ -54,31 +61,14 @@ func (b *batch) collide(in *instance) error {
 			return fmt.Errorf("write siblings: %w", err)
 		}
 	}
-	switch {
-	case same == nil:
+	if same == nil {
 		if _, err := b.enter(in, in.identity()); err != nil {
 			return err
 		}
-	case in.before(same.place) || in.place == same.place && in.eventID > same.eventID:
-		// The earlier copy stands for the data set, and of an object its latest event: its bytes may have
-		// been replaced. It leaves its series first: its record may describe it differently.
-		if err := b.demote(*same); err != nil {
-			return err
-		}
-		if err := b.exec(updateInstance, append(in.values(in.identity(), 0), same.id)...); err != nil {
-			return fmt.Errorf("rewrite instance: %w", err)
-		}
-		if err := b.exec(updateDocument, append(in.documents(), same.id)...); err != nil {
-			return fmt.Errorf("rewrite documents: %w", err)
-		}
-		if err := b.deleteRecording(same.id, in.tenant, ""); err != nil {
-			return err
-		}
-		if err := b.insertRecording(in.recording, same.id); err != nil {
-			return err
-		}
-	case !others:
-		return nil // this event again, or an earlier one of the same object
+	} else if moved, err := b.renew(in, *same); err != nil {
+		return err
+	} else if !moved && !others {
+		return nil // nothing that the choice goes by
 	}
 	return b.settle(k)
 }
@@ -139,50 +129,6 @@ func (b *batch) settle(k sopKey) error {
 		newest = max(newest, v.received)
 	}
 	return b.exec("INSERT INTO conflicts (tenant, sop_instance_uid, received) VALUES ($1, $2, $3)", k.tenant, k.uid, newest)
-}
-
-// choose returns the version that the latest "promoted" decision names (by time, then event id), or
-// the first received.
-func choose(versions []version, hashes map[string]string, decisions []decision) version {
-	var latest *decision
-	for i, d := range decisions {
-		if d.action != "promoted" {
-			continue
-		}
-		if latest == nil || d.decided > latest.decided || d.decided == latest.decided && d.eventID > latest.eventID {
-			latest = &decisions[i]
-		}
-	}
-	first := versions[0]
-	for _, v := range versions {
-		if latest != nil && v.hash == hashes[latest.object] {
-			return v
-		}
-		if v.before(first.place) {
-			first = v
-		}
-	}
-	return first
-}
-
-// undecided tells whether some version has neither been named by a decision nor was there when one
-// was made.
-func undecided(versions []version, hashes map[string]string, decisions []decision) bool {
-	if len(versions) < 2 {
-		return false
-	}
-	for _, v := range versions {
-		settled := false
-		for _, d := range decisions {
-			if d.action == "promoted" || d.action == "kept" {
-				settled = settled || d.decided >= v.received || hashes[d.object] == v.hash
-			}
-		}
-		if !settled {
-			return true
-		}
-	}
-	return false
 }
 
 // demote takes a version out of its series.
@@ -263,11 +209,13 @@ func (b *batch) quarantine(q *quarantined) error {
 	if err != nil || resolved {
 		return err
 	}
-	err = b.exec(`INSERT INTO quarantine (tenant, object_id, event_id, received, sha256, door, device, entry)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-		ON CONFLICT (tenant, object_id) DO UPDATE SET event_id = excluded.event_id, received = excluded.received,
-			sha256 = excluded.sha256, door = excluded.door, device = excluded.device, entry = excluded.entry WHERE excluded.event_id < quarantine.event_id`,
-		q.tenant, q.object, q.eventID, q.received, q.sha256, q.door, q.device, q.entry)
+	err = b.exec(`INSERT INTO quarantine (tenant, object_id, event_id, received, sha256, door, device, entry, parser_version)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (tenant, object_id) DO UPDATE SET event_id = excluded.event_id, received = excluded.received, sha256 = excluded.sha256,
+			door = excluded.door, device = excluded.device, entry = excluded.entry, parser_version = excluded.parser_version
+		WHERE excluded.parser_version > quarantine.parser_version
+			OR excluded.parser_version = quarantine.parser_version AND excluded.event_id < quarantine.event_id`,
+		q.tenant, q.object, q.eventID, q.received, q.sha256, q.door, q.device, q.entry, q.version)
 	if err != nil {
 		return fmt.Errorf("write quarantine: %w", err)
 	}

@@ -53,7 +53,7 @@ var (
 	instancesTable = newTable("instances", `tenant sop_instance_uid superseded dataset_sha256 series_id:int number:int object_id event_id
 		received:int door remote sop_class_uid transfer_syntax_uid media_type blob_key bytes:int sha256 dataset_offset:int
 		content_day content_clock acquisition_day acquisition_clock acquired terms attributes:bytes patient:int derived_from
-		device origin:bytes id:int`, 1)
+		device origin:bytes parser_version:int described_by located_version:int located_by derived_version:int id:int`, 1)
 	documentsTable = newTable("documents", `attributes:bytes header_encoding header_bytes:int header_key header:bytes
 		layout_encoding layout_bytes:int layout_key layout:bytes instance_id:int`, -1)
 	originalsTable = newTable("originals", originalColumns+" tenant object_id", 1)
@@ -65,10 +65,8 @@ var (
 	recordingDocumentsTable = newTable("recording_documents", "instance_id:int tenant original attributes:bytes facts:bytes reasons:bytes", -1)
 
 	// Who the patients of a study are is written apart from the rest (recomputePatients).
-	updateStudy    = studiesTable.update("patient", "patients", "mixed")
-	updateSeries   = seriesTable.update()
-	updateInstance = instancesTable.update()
-	updateDocument = documentsTable.update()
+	updateStudy  = studiesTable.update("patient", "patients", "mixed")
+	updateSeries = seriesTable.update()
 )
 
 // update returns a statement that takes the columns' values, without those left out, and the id last.

@@ -27,7 +27,11 @@ func Mess(t testing.TB, seed uint64, n int) []eventlog.Record {
 			Object: fmt.Sprintf("01OBJECT%05d", i), Bytes: fmt.Sprint(random.IntN(3)), Syntax: fmt.Sprintf("1.2.%d", random.IntN(2)),
 			Received: Epoch.Add(time.Duration(random.IntN(9)) * time.Minute),
 		}
+		if random.IntN(3) == 0 {
+			pool[i].DerivedFrom, pool[i].DerivedVersion = "01ORIGINAL", random.IntN(3)
+		}
 	}
+	announced := map[string][]announcement{}
 	people := []map[string]string{
 		{"PatientID": "1", "PatientName": "Zhang^San=张^三", "PatientBirthDate": "19500412"},
 		{"PatientID": "1", "PatientName": "ZHANG^SAN", "PatientBirthDate": "19500412"},
@@ -51,17 +55,32 @@ func Mess(t testing.TB, seed uint64, n int) []eventlog.Record {
 			if in.ECG != nil && random.IntN(2) == 0 {
 				in.Findings = []string{"asystole", "acute-mi"}[random.IntN(2):]
 			}
-			switch {
-			case in.ECG != nil && random.IntN(2) == 0:
+			kept := in.ECG != nil && random.IntN(2) == 0
+			if kept {
 				in.Object += ".o"
-				tape.Kept(in)
+			}
+			in.Parsers, in.Layout = random.IntN(3), fmt.Sprint(i)
+			before := announced[in.Object]
+			if again := len(before) > 0 && random.IntN(2) == 0; again { // what another parser says of bytes that are there
+				a := before[random.IntN(len(before))]
+				in.Redescribes, in.Key = a.event, a.key
+			} else {
+				in.Key = fmt.Sprintf("blobs/%s/%d", in.Object, i)
+			}
+			var r eventlog.Record
+			switch {
+			case kept:
+				r = tape.Kept(in)
 			case kind == 7:
-				tape.Conflict(in, "01OBJECT00000")
+				r = tape.Conflict(in, "01OBJECT00000")
 			default:
-				tape.Stored(in)
+				r = tape.Stored(in)
+			}
+			if in.Redescribes == "" {
+				announced[in.Object] = append(before, announcement{r.Event.ID, in.Key})
 			}
 		case kind == 8:
-			tape.Quarantined(in.Object, at)
+			tape.Refused(in.Object, at, random.IntN(3))
 		case kind == 9:
 			tape.Resolved(event.TypeQuarantineResolved, in.Object, []string{"removed", "retried", "other"}[random.IntN(3)], at)
 		default:
@@ -70,6 +89,9 @@ func Mess(t testing.TB, seed uint64, n int) []eventlog.Record {
 	}
 	return tape.Records
 }
+
+// announcement is a record that told of an object's bytes first.
+type announcement struct{ event, key string }
 
 // Deal shuffles records, repeats some, and gives them to the partitions of a topic, as a log has them after
 // producers and consumers came and went.

@@ -30,6 +30,9 @@ type Instance struct {
 	DerivedFrom               string // object id
 	ECG                       *event.ECG
 	Findings                  []string // what makes it critical; with any, its priority is STAT
+	Parsers                   int      // their version
+	Redescribes               string   // event id
+	DerivedVersion            int
 }
 
 // Tape makes records with growing offsets and event ids, as one partition of a log.
@@ -90,6 +93,7 @@ func (in Instance) Body() event.Instance {
 			SeriesInstanceUID: in.Series, SOPInstanceUID: in.SOP, SOPClassUID: in.Class,
 		},
 		Attributes: a, ScannerVersion: 1, DerivedFrom: in.DerivedFrom, ECG: in.ECG,
+		ParserVersion: in.Parsers, Redescribes: in.Redescribes, DerivedVersion: in.DerivedVersion,
 	}
 	for _, f := range in.Findings {
 		body.Priority = event.PriorityStat
@@ -156,6 +160,16 @@ func (p *Tape) Quarantined(object string, received time.Time) eventlog.Record {
 	body := Instance{Object: object, Received: received}.Body()
 	body.IDs = event.IDs{StudyInstanceUID: "1.2.3"}
 	body.Reason, body.ReasonDetail, body.ReasonOffset = "truncated", "ends inside an element", 512
+	body.Blob.SHA256 = fmt.Sprintf("%x", sha256.Sum256([]byte(object)))
+	return p.Event(event.TypeInstanceQuarantined, body)
+}
+
+// Refused adds an instance.quarantined record of parsers of a version.
+func (p *Tape) Refused(object string, received time.Time, parsers int) eventlog.Record {
+	p.t.Helper()
+	body := Instance{Object: object, Received: received, Parsers: parsers}.Body()
+	body.IDs = event.IDs{StudyInstanceUID: "1.2.3"}
+	body.Reason, body.ReasonDetail = "truncated", fmt.Sprintf("as version %d tells it", parsers)
 	body.Blob.SHA256 = fmt.Sprintf("%x", sha256.Sum256([]byte(object)))
 	return p.Event(event.TypeInstanceQuarantined, body)
 }

@@ -68,6 +68,11 @@ func Run(t *testing.T, open func(t *testing.T, blobs index.Attachments) Index) {
 		{"text that is too long, or none", longText},
 		{"tenants don't meet", tenants},
 		{"a cancelled context", cancelled},
+		{"newer parsers count", parserVersions},
+		{"newer parsers of originals count", parsersOfOriginals},
+		{"newer parsers bring nothing back", parsersAndDecisions},
+		{"objects made again", madeAgain},
+		{"the newest parsers in any order", newestParsers},
 		{"any order gives one view", func(t *testing.T, _ Index) { anyOrder(t, open) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -389,6 +389,7 @@ func randomEvents(r *rapid.T, tape *Tape, mark string) []eventlog.Record {
 		}
 	}
 	begin := len(tape.Records)
+	announced := map[string][]announcement{}
 	for i := range rapid.IntRange(1, 25).Draw(r, "events") {
 		in := pool[pick("object", len(pool)-1)]
 		at := Epoch.Add(time.Duration(pick("minute", 5)) * time.Minute)
@@ -405,17 +406,31 @@ func randomEvents(r *rapid.T, tape *Tape, mark string) []eventlog.Record {
 			if pick("critical", 2) == 0 {
 				in.Findings = []string{"acute-mi"}
 			}
-			switch {
-			case pick("original", 3) == 0:
+			kept := pick("original", 3) == 0
+			if kept {
 				in.Object += ".o"
-				tape.Kept(in)
+			}
+			in.Parsers, in.DerivedVersion, in.Layout = pick("parsers", 2), pick("made by", 2), fmt.Sprint(i)
+			before := announced[in.Object]
+			if which := pick("redescribes", 2*len(before)+1); which < len(before) {
+				in.Redescribes, in.Key = before[which].event, before[which].key
+			} else {
+				in.Key = fmt.Sprintf("blobs/%s/%d", in.Object, i)
+			}
+			var r eventlog.Record
+			switch {
+			case kept:
+				r = tape.Kept(in)
 			case kind == 5:
-				tape.Conflict(in, "00")
+				r = tape.Conflict(in, "00")
 			default:
-				tape.Stored(in)
+				r = tape.Stored(in)
+			}
+			if in.Redescribes == "" {
+				announced[in.Object] = append(before, announcement{r.Event.ID, in.Key})
 			}
 		case kind == 6:
-			tape.Quarantined(in.Object, at)
+			tape.Refused(in.Object, at, pick("parsers", 2))
 		case kind == 7:
 			tape.Resolved(event.TypeQuarantineResolved, in.Object, []string{"removed", "retried", "other"}[pick("action", 2)], at)
 		default:

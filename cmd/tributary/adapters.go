@@ -9,6 +9,7 @@ import (
 	"github.com/tributary-dicom/tributary/pipeline/derive"
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
+	"github.com/tributary-dicom/tributary/pipeline/indexer"
 	"github.com/tributary-dicom/tributary/pipeline/stage"
 	"github.com/tributary-dicom/tributary/storage/blob"
 	"github.com/tributary-dicom/tributary/storage/index"
@@ -21,6 +22,15 @@ type view struct {
 		WaitApplied(ctx context.Context, pos eventlog.Position) error
 		Seen(pos eventlog.Position) bool
 	}
+	known *indexer.Known // nil where others write the index too
+}
+
+// Lookup spares the index the question for a UID that it cannot have.
+func (v view) Lookup(ctx context.Context, tenant, sopInstanceUID string) ([]index.Version, string, error) {
+	if v.known != nil && v.known.Absent(sopInstanceUID) {
+		return nil, "", nil
+	}
+	return v.DB.Lookup(ctx, tenant, sopInstanceUID)
 }
 
 func (v view) WaitApplied(ctx context.Context, pos eventlog.Position) error {

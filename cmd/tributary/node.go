@@ -99,13 +99,20 @@ func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
 	if cfg.has(roleDerive) {
 		n.deriveMetrics = stages.For("derive")
 	}
+	n.view = view{DB: n.index}
+	if n.local != nil && !n.places.index.shared() {
+		count, err := n.index.UIDs(ctx)
+		if err != nil {
+			return n, err
+		}
+		n.view.known = indexer.NewKnown(count)
+	}
 	if cfg.has(roleIndex) {
 		n.indexer = indexer.New(indexer.Config{
 			Log: n.events, Index: n.index, Head: n.head(), Source: source, Version: version,
-			Metrics: stages.For("index"), Logger: cfg.log,
+			Metrics: stages.For("index"), Logger: cfg.log, Known: n.view.known,
 		})
 	}
-	n.view = view{DB: n.index}
 	if n.local != nil {
 		n.view.stage = n.indexer
 	} else {
@@ -180,6 +187,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 			return ignore(n.dicom.Serve(context.WithoutCancel(ctx), n.dicomListener), dimse.ErrServerClosed)
 		})
 		doors.Go(func() error { return n.janitor(running) })
+		doors.Go(func() error { return n.learn(running) })
 		doors.Go(func() error { return ignore(n.tus.Run(running), context.Canceled) })
 		for _, w := range n.watchers {
 			doors.Go(func() error { return ignore(w.Run(running), context.Canceled) })
@@ -264,6 +272,17 @@ func (n *node) janitor(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// learn tells admission which UIDs the index has, so that it need not ask for new ones.
+func (n *node) learn(ctx context.Context) error {
+	if n.view.known == nil {
+		return nil
+	}
+	if err := n.view.known.Learn(ctx, n.index.EachUID); err != nil && ctx.Err() == nil {
+		n.cfg.log.Warn("the index is asked for every object that comes", "error", err.Error())
+	}
+	return nil
 }
 
 // endOfTime is later than any clock tells.

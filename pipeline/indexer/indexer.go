@@ -83,8 +83,11 @@ type Config struct {
 
 	// Gather is how long records may come together before they are applied, unless somebody waits for one
 	// of them or there was nothing to do before: a transaction for many costs little more than for one.
-	// Default 25 ms, negative for none.
+	// Default 100 ms, negative for none.
 	Gather time.Duration
+
+	// Known hears of all UIDs before the index has them; nil for none.
+	Known *Known
 
 	Source  string // of dead letters, the node
 	Version string
@@ -128,7 +131,7 @@ func New(cfg Config) *Indexer {
 		cfg.Group = "index"
 	}
 	if cfg.Gather == 0 {
-		cfg.Gather = 25 * time.Millisecond
+		cfg.Gather = 100 * time.Millisecond
 	}
 	return &Indexer{cfg: cfg, partitions: map[int32]*partition{}, wanted: make(chan struct{}, 1), trust: trust}
 }
@@ -176,6 +179,9 @@ func (x *Indexer) apply(ctx context.Context, records []eventlog.Record) error {
 		return err
 	}
 	x.suspect = false
+	if x.cfg.Known != nil {
+		x.cfg.Known.note(records)
+	}
 	err := x.cfg.Index.Apply(ctx, records)
 	if err != nil {
 		x.suspect = !stage.IsPermanent(err)

@@ -22,7 +22,7 @@ const singles = `
 
 // plain are characters of many names, whose further readings in dictionaries are of other words or times.
 const plain = `王吴吳朱冯馮董邓鄧许許彭蔡丁潘杜汪方姚郝白汤湯施陶倪温溫芦蘆焦邢路齐齊莫庄莊祝涂塗谷祁舒詹童甄游遊裴屈位霍隋甘景包司阮柴冉房净
-尚冷娜英洋明超平红紅家立俊浩波彬信冰月倩思洁潔淑弟才达達前胜勝百喜年增广廣传傳承治和亨祖大石宁寧强強万萬重庆慶车車`
+尚冷娜英洋明超平红紅家立俊浩波彬信冰月倩思洁潔淑弟才达達前胜勝百喜年增广廣传傳承治和亨祖大石宁寧强強万萬重庆慶车車卢盧鲁魯龙龍严嚴潇瀟`
 
 // doubles are surnames of two characters, likewise: by them a name without a division is divided, and they are read so.
 const doubles = `

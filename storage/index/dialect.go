@@ -71,6 +71,7 @@ var sqliteStatistics = []string{
 		('studies', 'studies_alphabetic', '100000 100000 20'),
 		('studies', 'studies_ideographic', '100000 100000 20'),
 		('studies', 'studies_phonetic', '1000 1000 5'),
+		('studies', 'studies_pinyin', '30000 30000 20'),
 		('studies', 'studies_mixed', '10 10 1 1'),
 		('patients', 'patients_id', '20 20 1'),
 		('series', 'series_uid', '200000 1 1'),

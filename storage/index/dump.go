@@ -14,7 +14,7 @@ import (
 var dumps = []struct{ table, query string }{
 	{"study", `SELECT s.tenant, s.study_instance_uid, s.first_received, s.first_object, f.sop_instance_uid, s.day, s.clock,
 		s.birth_day, s.patient_id, s.accession_number, s.description, s.name_alphabetic, s.name_ideographic, s.name_phonetic,
-		s.names, s.words, s.modalities, s.sop_classes, s.terms, s.attributes, s.patient, s.patients, s.mixed
+		s.name_pinyin, s.names, s.words, s.modalities, s.sop_classes, s.terms, s.attributes, s.patient, s.patients, s.mixed
 		FROM studies s LEFT JOIN instances f ON f.id = s.first_instance ORDER BY s.tenant, s.study_instance_uid`},
 	{"series", `SELECT s.tenant, s.study_instance_uid, e.series_instance_uid, e.first_received, e.first_object,
 		f.sop_instance_uid, e.number, e.modality, e.day, e.clock, e.step_day, e.step_clock, e.sop_classes, e.instances, e.terms,
@@ -30,7 +30,7 @@ var dumps = []struct{ table, query string }{
 		FROM instances i LEFT JOIN documents d ON d.instance_id = i.id LEFT JOIN series e ON e.id = i.series_id
 		LEFT JOIN studies s ON s.id = e.study_id ORDER BY i.tenant, i.sop_instance_uid, i.superseded`},
 	{"patient", `SELECT p.tenant, s.study_instance_uid, p.first_received, p.first_object, p.instances, p.birth_day, p.patient_id,
-		p.name_alphabetic, p.name_ideographic, p.name_phonetic, p.names, p.words, p.terms, p.attributes
+		p.name_alphabetic, p.name_ideographic, p.name_phonetic, p.name_pinyin, p.names, p.words, p.terms, p.attributes
 		FROM patients p LEFT JOIN studies s ON s.id = p.study_id ORDER BY p.tenant, s.study_instance_uid, p.first_received, p.first_object`},
 	{"original", `SELECT tenant, object_id, event_id, source_uid, derived_uid, study_instance_uid, series_instance_uid, received, door,
 		remote, device, facility, filename, format, media_type, transfer_syntax_uid, blob_key, bytes, sha256, dataset_sha256, attributes,

@@ -3,9 +3,15 @@ package index
 import (
 	"regexp"
 	"strings"
+
+	"github.com/tributary-dicom/tributary/parsers/pinyin"
 )
 
-var nameColumns = [...]string{"name_alphabetic", "name_ideographic", "name_phonetic"}
+// nameColumns are the component groups, and pinyin where a name is in Han characters alone: as a device would have
+// written it. Patterns are compared with all, whole values with the groups.
+var nameColumns = [...]string{"name_alphabetic", "name_ideographic", "name_phonetic", "name_pinyin"}
+
+const nameGroupColumns = 3
 
 // patientName matches PatientName: any component group of the value with any of the stored name
 // (PS3.4 §C.2.2.2.1.1 leaves it to us which).
@@ -44,7 +50,7 @@ func (c *condition) nameGroup(p pattern) string {
 	if s, ok := p.prefix(); ok {
 		// What ends in ^ goes on with an empty component: "zhang^*" finds "zhang" too.
 		if whole := strings.TrimRight(s, "^ "); whole != s && whole != "" {
-			return "(" + c.indexedName(s, true) + " OR " + c.indexedName(whole, false) + ")"
+			return or([]string{c.indexedName(s, true), c.indexedName(whole, false)})
 		}
 		return c.indexedName(s, true)
 	}
@@ -53,7 +59,14 @@ func (c *condition) nameGroup(p pattern) string {
 
 func (c *condition) unindexedName(alias string, p pattern) string {
 	if s, ok := p.within(); ok {
-		return c.dialect.contains(alias+"names", c.arg(s)) // no group has a separator, so s lies in one
+		// No group has a separator, so s lies in one, or in a spelling. Spellings have no ^ and no spaces.
+		tests := []string{c.dialect.contains(alias+"names", c.arg(s))}
+		for _, form := range pinyin.Typed(s) {
+			if form != s {
+				tests = append(tests, c.dialect.contains(alias+"names", c.arg(form)))
+			}
+		}
+		return or(tests)
 	}
 	var like []string
 	for _, column := range nameColumns {
@@ -65,20 +78,24 @@ func (c *condition) unindexedName(alias string, p pattern) string {
 	return or(like)
 }
 
-// indexedName asks one index for each component group.
+// indexedName asks one index for each component group, and for a beginning that of pinyin.
 func (c *condition) indexedName(s string, prefix bool) string {
-	low := c.arg(s)
-	high := low
-	if prefix {
-		high = c.arg(s + string(lastRune))
-	}
 	var from []string
-	for _, column := range nameColumns {
+	ask := func(column, s string) {
+		low := c.arg(s)
 		test := column + " = " + low
 		if prefix {
-			test = column + " >= " + low + " AND " + column + " < " + high
+			test = column + " >= " + low + " AND " + column + " < " + c.arg(s+string(lastRune))
 		}
 		from = append(from, "SELECT id FROM studies WHERE tenant = $1 AND "+test, "SELECT study_id FROM patients WHERE tenant = $1 AND "+test)
+	}
+	for _, column := range nameColumns[:nameGroupColumns] {
+		ask(column, s)
+	}
+	if prefix {
+		for _, form := range pinyin.TypedName(s) {
+			ask(nameColumns[nameGroupColumns], form)
+		}
 	}
 	return "s.id IN (" + strings.Join(from, " UNION ALL ") + ")"
 }
@@ -98,7 +115,13 @@ func (c *condition) fuzzyName(alias, v string) string {
 			all = append(all, c.dialect.contains(alias+"names", c.arg(first)), c.dialect.contains(alias+"words", c.arg(w)))
 			continue
 		}
-		all = append(all, c.dialect.contains(alias+"names", c.arg(w)), c.dialect.contains(alias+"words", c.arg(" "+w)))
+		var forms []string
+		for _, form := range append([]string{w}, pinyin.Typed(w)...) {
+			if len(forms) == 0 || form != w {
+				forms = append(forms, "("+c.dialect.contains(alias+"names", c.arg(form))+" AND "+c.dialect.contains(alias+"words", c.arg(" "+form))+")")
+			}
+		}
+		all = append(all, or(forms))
 	}
 	if len(all) == 0 {
 		return ""

@@ -57,8 +57,8 @@ func (a *told) another(b *told) bool {
 }
 
 var insertPatient = `INSERT INTO patients (study_id, tenant, first_received, first_object, instances, birth_day, patient_id,
-	name_alphabetic, name_ideographic, name_phonetic, names, words, terms, attributes)
-	VALUES (` + parameters(1, 14) + ")"
+	name_alphabetic, name_ideographic, name_phonetic, name_pinyin, names, words, terms, attributes)
+	VALUES (` + parameters(1, 15) + ")"
 
 // recomputePatients writes who the patients of a study are; s is its row in memory, or nil.
 func (b *batch) recomputePatients(study int64, s *studyRow) error {
@@ -112,8 +112,9 @@ func (b *batch) recomputePatients(study int64, s *studyRow) error {
 		}
 		for _, p := range all {
 			own := slices.DeleteFunc(slices.Clone(p.all), func(x pair) bool { return !ofPatient[x.keyword] })
+			n := spellName(p.groups)
 			err := b.exec(insertPatient, study, tenant, p.first.received, p.first.object, p.instances, p.birthDay, orNull(p.id),
-				orNull(p.groups[0]), orNull(p.groups[1]), orNull(p.groups[2]), p.names, p.nameWords, terms(own, StudyLevel), pack(own, -1))
+				orNull(p.groups[0]), orNull(p.groups[1]), orNull(p.groups[2]), orNull(n.pinyin), n.all, n.words, terms(own, StudyLevel), pack(own, -1))
 			if err != nil {
 				return err
 			}

@@ -89,36 +89,31 @@ func modalityOf(all []pair) string {
 	return m
 }
 
-// who is what a study's row and the rows of its several patients say of the patient.
+// who is what rows say of the patient, as far as it tells one from another.
 type who struct {
-	birthDay  string
-	id        string
-	groups    [3]string
-	names     string
-	nameWords string
+	birthDay string
+	id       string
+	groups   [3]string // of the name: alphabetic, ideographic, phonetic
 }
 
 func whoIs(all []pair) who {
 	w := who{birthDay: momentKey("DA", find(all, "PatientBirthDate")), id: indexed(fold(find(all, "PatientID")))}
 	w.groups = nameGroups(find(all, "PatientName"))
 	for i, g := range w.groups {
-		if g != "" {
-			w.groups[i] = indexed(g)
-			w.names += separator + w.groups[i]
-		}
+		w.groups[i] = indexed(g)
 	}
-	w.nameWords = nameWords(w.groups)
 	return w
 }
 
 func (s *studyRow) values() []any {
 	get := func(keyword string) string { return find(s.from, keyword) }
 	p := whoIs(s.from)
+	n := spellName(p.groups)
 	return []any{
 		s.tenant, s.uid, s.first.received, s.first.object, s.firstInstance,
 		momentKey("DA", get("StudyDate")), momentKey("TM", get("StudyTime")), p.birthDay,
 		orNull(p.id), orNull(indexed(fold(get("AccessionNumber")))), orNull(indexed(fold(get("StudyDescription")))),
-		orNull(p.groups[0]), orNull(p.groups[1]), orNull(p.groups[2]), p.names, p.nameWords,
+		orNull(p.groups[0]), orNull(p.groups[1]), orNull(p.groups[2]), orNull(n.pinyin), n.all, n.words,
 		s.modalities.String(), s.classes.String(), terms(s.from, StudyLevel), pack(s.from, StudyLevel),
 	}
 }

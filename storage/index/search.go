@@ -149,7 +149,7 @@ func orderBy(q Query) (string, error) {
 		key := alias[a.level] + a.column
 		switch a.column {
 		case "names":
-			key = "COALESCE(s.name_alphabetic, s.name_ideographic, s.name_phonetic, '')"
+			key = "COALESCE(s.name_alphabetic, s.name_pinyin, s.name_ideographic, s.name_phonetic, '')"
 		case "patient_id", "accession_number", "description", "modality": // engines disagree on where NULL goes
 			key = "COALESCE(" + key + ", '')"
 		}

@@ -47,7 +47,7 @@ func newTable(name, columns string, sorted int) *table {
 var (
 	studiesTable = newTable("studies", `tenant study_instance_uid first_received:int first_object first_instance:int day clock birth_day
 		patient_id:null accession_number:null description:null name_alphabetic:null name_ideographic:null name_phonetic:null
-		names words modalities sop_classes terms attributes:bytes patient:int patients:int mixed:int id:int`, 1)
+		name_pinyin:null names words modalities sop_classes terms attributes:bytes patient:int patients:int mixed:int id:int`, 1)
 	seriesTable = newTable("series", `study_id:int series_instance_uid first_received:int first_object first_instance:int number:int
 		modality:null day clock step_day step_clock sop_classes instances:int terms attributes:bytes id:int`, -1)
 	instancesTable = newTable("instances", `tenant sop_instance_uid superseded dataset_sha256 series_id:int number:int object_id event_id

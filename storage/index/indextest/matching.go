@@ -102,17 +102,17 @@ var matchCases = []matchCase{
 	{"StudyDescription", "*50%*", "2"},
 	{"StudyDescription", "*~x", "2"},
 
-	// Names: any component group, trailing ^ does not count.
+	// Names: any component group, trailing ^ does not count. What is in Han characters alone is found by letters too.
 	{"PatientName", "zhang^san", "1"},
 	{"PatientName", "ZHANG^SAN^^^", "1"},
 	{"PatientName", "zhang", ""},
 	{"PatientName", "张^三", "1"},
-	{"PatientName", "*Zhang*", "1 2"},
-	{"PatientName", "*ZHANG*", "1 2"},
-	{"PatientName", "*hang^s*", "1 2"},
-	{"PatientName", "zhang^s*", "1 2"},
+	{"PatientName", "*Zhang*", "1 2 6"},
+	{"PatientName", "*ZHANG*", "1 2 6"},
+	{"PatientName", "*hang^s*", "1 2 6"},
+	{"PatientName", "zhang^s*", "1 2 6"},
 	{"PatientName", "zhang^si^*", "2"},
-	{"PatientName", "zhang^*", "1 2"},
+	{"PatientName", "zhang^*", "1 2 6"},
 	{"PatientName", "张*", "1 6"},
 	{"PatientName", "*张*", "1 6"},
 	{"PatientName", "张?三", "1"},
@@ -127,7 +127,7 @@ var matchCases = []matchCase{
 	{"PatientName", "みゅら*", "5"},
 	{"PatientName", "ﾐｭﾗｰ*", "5"}, // half-width katakana
 	{"PatientName", "nobody=王^小明", "3"},
-	{"PatientName", "Ｚｈａｎｇ*", "1 2"},
+	{"PatientName", "Ｚｈａｎｇ*", "1 2 6"},
 	{"PatientName", "%", ""},
 	{"PatientName", "zhang_san", ""},
 	{"ReferringPhysicianName", "li^wei", "1"},
@@ -200,7 +200,7 @@ var lowerCases = map[index.Level][]matchCase{
 		{"RequestAttributesSequence.ScheduledProcedureStepID", "SPS3", ""},
 		{"RequestAttributesSequence.ScheduledProcedureStepID", "", everybody},
 		{"SeriesInstanceUID", "1.2.3.1 | 1.2.4.1", "3 4"},
-		{"PatientName", "*zhang*", "1 2"},
+		{"PatientName", "*zhang*", "1 2 6"},
 		{"ModalitiesInStudy", "CT", "2"},
 	},
 	index.InstanceLevel: {
@@ -223,11 +223,11 @@ var lowerCases = map[index.Level][]matchCase{
 }
 
 var fuzzyCases = []matchCase{
-	{"PatientName", "zhang", "1 2"},
-	{"PatientName", "san zhang", "1"},
-	{"PatientName", "zh s", "1 2"},
+	{"PatientName", "zhang", "1 2 6"},
+	{"PatientName", "san zhang", "1 6"},
+	{"PatientName", "zh s", "1 2 6"},
 	{"PatientName", "hang", ""},
-	{"PatientName", "*hang*", "1 2"}, // a wildcard still works
+	{"PatientName", "*hang*", "1 2 6"}, // a wildcard still works
 	{"PatientName", "张三", "1 6"},
 	{"PatientName", "三", "1 6"},
 	{"PatientName", "小明 王", "3"},

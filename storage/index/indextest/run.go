@@ -63,6 +63,7 @@ func Run(t *testing.T, open func(t *testing.T, blobs index.Attachments) Index) {
 		{"what recordings say", recordings},
 		{"pages of recordings", recordingPages},
 		{"recordings of versions", recordingVersions},
+		{"names in Han characters, typed in letters", spelled},
 		{"what came in", arrivals},
 		{"pages of what came in", arrivalPages},
 		{"text that is too long, or none", longText},

@@ -21,3 +21,8 @@ CREATE INDEX instances_arrived ON instances (tenant, object_id{besides} door, de
 CREATE INDEX instances_superseded ON instances (tenant, object_id) WHERE superseded <> '';
 ALTER TABLE quarantine ADD COLUMN door {text} NOT NULL DEFAULT '';
 ALTER TABLE quarantine ADD COLUMN device {text} NOT NULL DEFAULT '';
+
+-- How a name that came in Han characters alone would be written in letters: zhang^san. NULL for all others.
+ALTER TABLE studies ADD COLUMN name_pinyin {text};
+ALTER TABLE patients ADD COLUMN name_pinyin {text};
+CREATE INDEX studies_pinyin ON studies (tenant, name_pinyin) WHERE name_pinyin IS NOT NULL;

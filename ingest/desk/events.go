@@ -73,7 +73,7 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer e.leave(&cancel)
-	c, err := e.log.Follow(ctx, event.TopicInstances, r.Header.Get("Last-Event-ID"))
+	c, err := followAll(ctx, e.log, r.Header.Get("Last-Event-ID"))
 	if errors.Is(err, ErrCursor) {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "Last-Event-ID is the id of an event of this log"})
 		return
@@ -83,7 +83,7 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "the log cannot be followed now; try again later"})
 		return
 	}
-	defer c.Close()
+	defer c.close()
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -94,7 +94,7 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	for {
 		wait, stop := context.WithTimeout(ctx, heartbeat)
-		records, err := c.Next(wait, eventsBatch)
+		records, err := c.next(wait)
 		stop()
 		switch {
 		case ctx.Err() != nil:
@@ -155,6 +155,8 @@ type live struct {
 	Priority string           `json:"priority,omitempty"` // event.PriorityStat: look now
 	Findings []event.Finding  `json:"findings,omitempty"` // why
 	Action   string           `json:"action,omitempty"`   // of a person's decision
+	Study    *event.Study     `json:"study,omitempty"`    // that is complete, or is no longer
+	Signal   string           `json:"signal,omitempty"`   // that the study of IDs was sent whole
 }
 
 // liveOf shows what is known of env; a record of a later version has its envelope only.
@@ -171,6 +173,10 @@ func liveOf(env event.Envelope) live {
 		l.Priority, l.Findings = b.Priority, b.Findings
 	case *event.Resolution:
 		l.ObjectID, l.Action = b.ObjectID, b.Action
+	case *event.Study:
+		l.IDs, l.Study, l.Reason, l.Bytes, l.Priority = &event.IDs{StudyInstanceUID: b.StudyInstanceUID}, b, b.Reason, b.Bytes, b.Priority
+	case *event.StudySent:
+		l.IDs, l.Signal = &event.IDs{StudyInstanceUID: b.StudyInstanceUID}, b.Signal
 	}
 	return l
 }

@@ -22,6 +22,9 @@ type Feed interface {
 	// Next waits for at least one record and returns up to most that are there, in order per key. It
 	// returns ctx's error when ctx ends; any other means that the feed has ended.
 	Next(ctx context.Context, most int) ([]Shown, error)
+
+	// Cursor is the place where the feed begins. Call it before Next.
+	Cursor() string
 	Close() error
 }
 
@@ -60,10 +63,15 @@ func (f oneFollower) Follow(ctx context.Context, topic, behind string) (Feed, er
 	if err != nil {
 		return nil, err
 	}
-	return oneFeed{c}, nil
+	return oneFeed{c, offset}, nil
 }
 
-type oneFeed struct{ eventlog.Consumer }
+type oneFeed struct {
+	eventlog.Consumer
+	begin int64
+}
+
+func (f oneFeed) Cursor() string { return strconv.FormatInt(f.begin, 10) }
 
 func (f oneFeed) Next(ctx context.Context, most int) ([]Shown, error) {
 	records, err := f.Fetch(ctx, most)

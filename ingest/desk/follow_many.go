@@ -179,7 +179,7 @@ func (m *manyFeed) look(ctx context.Context, most int) (shown []Shown, err error
 		}
 		for _, r := range records {
 			m.seen[partition] = r.Offset
-			shown = append(shown, Shown{m.cursor(), r.Event})
+			shown = append(shown, Shown{m.Cursor(), r.Event})
 		}
 		m.after = partition
 	}
@@ -196,7 +196,8 @@ func (m *manyFeed) turn(heads map[int32]int64) []int32 {
 	return append(slices.Clone(order[at:]), order[:at]...)
 }
 
-func (m *manyFeed) cursor() string {
+// Cursor implements Feed.
+func (m *manyFeed) Cursor() string {
 	var b strings.Builder
 	for i, partition := range slices.Sorted(maps.Keys(m.seen)) {
 		if i > 0 {

@@ -190,7 +190,7 @@ func FuzzParseCursor(f *testing.F) {
 		if err != nil || seen == nil {
 			return
 		}
-		again, err := parseCursor((&manyFeed{seen: seen}).cursor())
+		again, err := parseCursor((&manyFeed{seen: seen}).Cursor())
 		if err != nil || len(again) != len(seen) {
 			t.Fatalf("%q: %v, %v", text, again, err)
 		}

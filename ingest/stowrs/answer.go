@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/tributary-dicom/tributary/ingest"
 	"github.com/tributary-dicom/tributary/parsers/reject"
+	"github.com/tributary-dicom/tributary/pipeline/event"
 )
 
 // Warning Reasons (0008,1196), PS3.18 Table I.2-2 as PS3.4 Table B.2-1.
@@ -96,6 +98,9 @@ func (s *store) answer(w http.ResponseWriter, broken error) {
 	if v := quarantineNotice(s.outcomes); v != "" {
 		h.Set("Warning", v)
 	}
+	if broken == nil && s.complete() {
+		h.Set(ingest.CompleteHeader, "true")
+	}
 	code := status(s.outcomes)
 	if code == http.StatusServiceUnavailable {
 		h.Set("Retry-After", s.retryAfter())
@@ -108,6 +113,26 @@ func (s *store) answer(w http.ResponseWriter, broken error) {
 	}
 	write(out, report(s.outcomes, s.baseURL()))
 	_ = out.Flush() // a peer that is gone asks again, and hears of duplicates
+}
+
+// complete keeps the sender's word that its studies have been sent whole, and tells whether it is kept. Where a part
+// is not stored, none of the studies is whole.
+func (s *store) complete() bool {
+	if s.cfg.Signal == nil || !ingest.SaysComplete(s.r.Header) {
+		return false
+	}
+	studies := map[string]bool{}
+	for _, o := range s.outcomes {
+		if o.reason != "" || o.study == "" {
+			return false
+		}
+		studies[o.study] = true
+	}
+	if err := s.cfg.Signal(s.r.Context(), s.tenant, event.SignalSTOW, slices.Sorted(maps.Keys(studies))...); err != nil {
+		s.cfg.Logger.Warn("a signal is lost, the studies are complete when they are quiet", "door", "stow", "error", err.Error())
+		return false
+	}
+	return true
 }
 
 func (s *store) retryAfter() string {

@@ -29,6 +29,10 @@ type Admitter interface {
 type Config struct {
 	Admitter Admitter // required
 
+	// Signal keeps a sender's word that studies have been sent whole (ingest.CompleteHeader); Intake.Signal. Nil: the
+	// word is not heard.
+	Signal func(ctx context.Context, tenant, signal string, studies ...string) error
+
 	// BaseURL is what Retrieve URLs begin with, like "https://pacs.example/dicom-web". Default: scheme and
 	// host of the request, and its path before "/studies".
 	BaseURL string

@@ -71,7 +71,22 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request, body *httpbody.Gu
 		}
 	}()
 	h.admitHeld(r.Context(), held)
+	h.completeForm(w, r, a.Tenant, results, broken)
 	h.answerForm(w, body, results, broken)
+}
+
+// completeForm is complete for a form that was read to its end and whose files are all kept.
+func (h *handler) completeForm(w http.ResponseWriter, r *http.Request, tenant string, results []*result, broken error) {
+	kept := make([]ingest.Receipt, 0, len(results))
+	for _, res := range results {
+		if res.err != nil {
+			return
+		}
+		kept = append(kept, res.rec)
+	}
+	if broken == nil && len(kept) > 0 {
+		h.complete(w, r, tenant, kept...)
+	}
 }
 
 // answerForm reports on each file; broken is why the body was not read to its end, nil when it was.

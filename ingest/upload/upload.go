@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +26,10 @@ type Admitter interface {
 // Config of the doors. Zero fields take the defaults.
 type Config struct {
 	Admitter Admitter // required
+
+	// Signal keeps a sender's word that studies have been sent whole (ingest.CompleteHeader); Intake.Signal. Nil: the
+	// word is not heard.
+	Signal func(ctx context.Context, tenant, signal string, studies ...string) error
 
 	MaxBytes int64 // of a request, and of a tus upload; default 16 GiB
 	MaxFiles int   // of a form, default 10,000
@@ -154,6 +160,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec, err := h.admit(r.Context(), a, digests)
 	switch {
 	case err == nil:
+		h.complete(w, r, a.Tenant, rec)
 		writeJSON(w, http.StatusCreated, rec)
 	case body.Slow():
 		h.refuse(w, http.StatusRequestTimeout, reject.New(reject.Aborted, "upload", "the body came too slowly"))
@@ -192,6 +199,25 @@ func (h *handler) admit(ctx context.Context, a ingest.Arrival, d digests) (rec i
 		err = body.err
 	}
 	return rec, err
+}
+
+// complete keeps the sender's word that the studies of its objects, all of which are kept, have been sent whole.
+func (h *handler) complete(w http.ResponseWriter, r *http.Request, tenant string, kept ...ingest.Receipt) {
+	if h.cfg.Signal == nil || !ingest.SaysComplete(r.Header) {
+		return
+	}
+	studies := map[string]bool{}
+	for _, rec := range kept {
+		if rec.Status == ingest.Quarantined || rec.Study == "" {
+			return // of which study, nobody knows
+		}
+		studies[rec.Study] = true
+	}
+	if err := h.cfg.Signal(r.Context(), tenant, event.SignalUpload, slices.Sorted(maps.Keys(studies))...); err != nil {
+		h.cfg.Logger.Warn("a signal is lost, the studies are complete when they are quiet", "door", "upload", "error", err.Error())
+		return
+	}
+	w.Header().Set(ingest.CompleteHeader, "true")
 }
 
 // refuse answers with one refusal.

@@ -61,8 +61,11 @@ type Result struct {
 // rounds is how often FromLog looks for records that came meanwhile. The index stage takes the rest.
 const rounds = 3
 
-// FromLog applies every record of the instances topic to an index, which may be empty or begun by an
-// earlier call, until it has reached the end of each partition.
+// topics are those that an index is made of.
+var topics = []string{event.TopicInstances, event.TopicStudies}
+
+// FromLog applies every record of the topics of instances and of studies to an index, which may be empty or begun
+// by an earlier call, until it has reached the end of each partition.
 func FromLog(ctx context.Context, log Log, index Index, opt Options) (Result, error) {
 	if opt.Batch <= 0 {
 		opt.Batch = 512
@@ -70,16 +73,25 @@ func FromLog(ctx context.Context, log Log, index Index, opt Options) (Result, er
 	if opt.Applied == nil {
 		opt.Applied = func(int) {}
 	}
-	f := fromLog{log: log, index: index, opt: opt, at: map[int32]int64{}}
+	f := fromLog{log: log, index: index, opt: opt, at: map[source]int64{}}
 	for range rounds {
-		heads, err := log.Heads(ctx, event.TopicInstances)
-		if err != nil {
-			return f.result, fmt.Errorf("find the ends of the log: %w", err)
+		moved := false
+		for _, topic := range topics {
+			heads, err := log.Heads(ctx, topic)
+			if err != nil {
+				return f.result, fmt.Errorf("find the ends of the log: %w", err)
+			}
+			if topic == event.TopicInstances {
+				f.result.Partitions = len(heads)
+			}
+			came, err := f.advance(ctx, heads)
+			if err != nil {
+				return f.result, err
+			}
+			moved = moved || came
 		}
-		f.result.Partitions = len(heads)
-		came, err := f.advance(ctx, heads)
-		if err != nil || !came {
-			return f.result, err
+		if !moved {
+			break
 		}
 	}
 	return f.result, nil
@@ -89,19 +101,27 @@ type fromLog struct {
 	log    Log
 	index  Index
 	opt    Options
-	at     map[int32]int64 // last offset that was read, by partition
+	at     map[source]int64 // last offset that was read
 	result Result
 }
+
+// source is a partition of a topic.
+type source struct {
+	topic     string
+	partition int32
+}
+
+func sourceOf(p eventlog.Position) source { return source{p.Topic, p.Partition} }
 
 // advance brings the index to the heads and tells whether there was anything to do.
 func (f *fromLog) advance(ctx context.Context, heads []eventlog.Position) (came bool, err error) {
 	for _, head := range heads {
-		if _, known := f.at[head.Partition]; !known {
-			if err := f.begin(ctx, head.Partition); err != nil {
+		if _, known := f.at[sourceOf(head)]; !known {
+			if err := f.begin(ctx, sourceOf(head)); err != nil {
 				return came, err
 			}
 		}
-		if f.at[head.Partition] >= head.Offset {
+		if f.at[sourceOf(head)] >= head.Offset {
 			continue
 		}
 		came = true
@@ -113,18 +133,18 @@ func (f *fromLog) advance(ctx context.Context, heads []eventlog.Position) (came 
 }
 
 // begin finds where the index stands in a partition, and that it stands in this log.
-func (f *fromLog) begin(ctx context.Context, partition int32) error {
-	offset, id, err := f.index.LastApplied(ctx, event.TopicInstances, partition)
+func (f *fromLog) begin(ctx context.Context, s source) error {
+	offset, id, err := f.index.LastApplied(ctx, s.topic, s.partition)
 	if err != nil {
 		return fmt.Errorf("find the place of the index: %w", err)
 	}
-	f.at[partition] = offset
+	f.at[s] = offset
 	if offset < 0 {
 		return nil
 	}
 	f.result.Resumed = true
-	place := eventlog.Position{Topic: event.TopicInstances, Partition: partition, Offset: offset}
-	records, err := f.log.ReadFrom(ctx, event.TopicInstances, place, 1)
+	place := eventlog.Position{Topic: s.topic, Partition: s.partition, Offset: offset}
+	records, err := f.log.ReadFrom(ctx, s.topic, place, 1)
 	if err != nil {
 		return fmt.Errorf("read the log: %w", err)
 	}
@@ -138,11 +158,11 @@ func (f *fromLog) begin(ctx context.Context, partition int32) error {
 func (f *fromLog) partition(ctx context.Context, head eventlog.Position) error {
 	g, ctx := errgroup.WithContext(ctx)
 	batches := make(chan []eventlog.Record, 1)
-	from := eventlog.Position{Topic: event.TopicInstances, Partition: head.Partition, Offset: f.at[head.Partition] + 1}
+	from := eventlog.Position{Topic: head.Topic, Partition: head.Partition, Offset: f.at[sourceOf(head)] + 1}
 	g.Go(func() error {
 		defer close(batches)
 		for from.Offset <= head.Offset {
-			records, err := f.log.ReadFrom(ctx, event.TopicInstances, from, f.opt.Batch)
+			records, err := f.log.ReadFrom(ctx, head.Topic, from, f.opt.Batch)
 			if err != nil {
 				return fmt.Errorf("read the log: %w", err)
 			}
@@ -167,7 +187,7 @@ func (f *fromLog) partition(ctx context.Context, head eventlog.Position) error {
 		return nil
 	})
 	err := g.Wait()
-	f.at[head.Partition] = max(from.Offset-1, f.at[head.Partition])
+	f.at[sourceOf(head)] = max(from.Offset-1, f.at[sourceOf(head)])
 	return err
 }
 

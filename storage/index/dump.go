@@ -44,7 +44,9 @@ var dumps = []struct{ table, query string }{
 	{"sibling", "SELECT tenant, sop_instance_uid, dataset_sha256, object_id FROM siblings ORDER BY 1, 2, 3, 4"},
 	{"conflict", "SELECT tenant, sop_instance_uid, received FROM conflicts ORDER BY 1, 2"},
 	{"decision", "SELECT object_id, event_id, about, action, decided FROM decisions ORDER BY 1, 2"},
-	{"completeness", "SELECT " + completenessColumns + ", state FROM completeness ORDER BY tenant, study_instance_uid"},
+	// Without last_event: a record that was made again of its blob has a later time.
+	{"completeness", `SELECT tenant, study_instance_uid, content, last_received, sent, signal, revision, announced, event_id, completed, reason,
+		updated, state FROM completeness ORDER BY tenant, study_instance_uid`},
 	{"quarantine", "SELECT tenant, object_id, event_id, received, door, device, entry, parser_version FROM quarantine ORDER BY 1, 2"},
 }
 

@@ -10,7 +10,7 @@ import (
 
 // mountPages serves the node's own pages: the search at "/", everything else below "/pages/".
 func (n *node) mountPages(mux *http.ServeMux) {
-	cfg := web.Config{Index: n.index, Log: n.cfg.log, Operators: n.operatorPages()}
+	cfg := web.Config{Index: n.index, States: n.index, Log: n.cfg.log, Operators: n.operatorPages()}
 	if n.viewer != nil {
 		cfg.Viewer = n.viewer.Mount()
 	}

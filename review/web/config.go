@@ -30,7 +30,8 @@ const (
 
 // Config says what the pages show. Index is required; all else may be left out, and what needs it is then not shown.
 type Config struct {
-	Index Index
+	Index  Index
+	States States // completeness of studies
 
 	// DICOMWeb is the path of this node's DICOMweb, without a slash at the end. Default DefaultDICOMWeb.
 	DICOMWeb string

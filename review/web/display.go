@@ -125,6 +125,18 @@ func (l Lang) sex(cs string) string {
 	return ""
 }
 
+// modality is a Modality (0008,0060) in words, with its code: "超声 US".
+func (l Lang) modality(cs string) string {
+	key := "frame.modality." + strings.ToLower(cs)
+	if _, ok := phrases[key]; !ok {
+		return cs
+	}
+	if name := l.text(key); name != cs {
+		return name + " " + cs
+	}
+	return cs
+}
+
 // splitValues divides the values of an attribute.
 func splitValues(s string) []string {
 	var out []string

@@ -104,19 +104,20 @@ func parseTemplates(files *assetFiles) map[Lang]templateSet {
 // functions are what templates may call.
 func functions(lang Lang, files *assetFiles) template.FuncMap {
 	return template.FuncMap{
-		"t":      lang.text,   // the phrase of a key, its verbs filled with what follows
-		"asset":  files.path,  // the address of an asset: {{asset "frame.css"}}
-		"name":   displayName, // a PN as people read it
-		"names":  nameParts,   // its groups: .Ideographic, .Alphabetic
-		"date":   displayDate, // 20260301 → 2026-03-01
-		"clock":  displayTime, // 091502.123 → 09:15
-		"age":    lang.age,    // birth date and study date → 42 岁
-		"sex":    lang.sex,    // M → 男
-		"list":   splitValues, // a multi-valued attribute: {{range list .ModalitiesInStudy}}
-		"bytes":  displayBytes,
-		"moment": displayMoment, // RFC 3339 → 2026-03-01 09:15, the node's time zone
-		"lang":   func() Lang { return lang },
-		"dict":   mapOf,
+		"t":        lang.text,   // the phrase of a key, its verbs filled with what follows
+		"asset":    files.path,  // the address of an asset: {{asset "frame.css"}}
+		"name":     displayName, // a PN as people read it
+		"names":    nameParts,   // its groups: .Ideographic, .Alphabetic
+		"date":     displayDate, // 20260301 → 2026-03-01
+		"clock":    displayTime, // 091502.123 → 09:15
+		"age":      lang.age,    // birth date and study date → 42 岁
+		"sex":      lang.sex,    // M → 男
+		"list":     splitValues, // a multi-valued attribute: {{range list .ModalitiesInStudy}}
+		"bytes":    displayBytes,
+		"moment":   displayMoment, // RFC 3339 → 2026-03-01 09:15, the node's time zone
+		"lang":     func() Lang { return lang },
+		"modality": lang.modality, // US → 超声
+		"dict":     mapOf,
 	}
 }
 

@@ -1,2 +1,4 @@
-// What every page does beside what it is made of: keys.
+// What every page does beside what it is made of.
 import "./keys";
+import "./rows";
+import "./live";

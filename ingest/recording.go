@@ -36,14 +36,19 @@ func isWaveform(sopClass string) bool {
 	return strings.HasPrefix(sopClass, "1.2.840.10008.5.1.4.1.1.9.")
 }
 
-// decode reads a kept recording. A *reject.Error is about its bytes; any other is not.
-func (in *Intake) decode(ctx context.Context, key string, size int64, filename string) (rec *ecg.Recording, err error) {
+// decoder waits for one of the decoders. Whoever got it gives it back.
+func (in *Intake) decoder(ctx context.Context) (giveBack func(), err error) {
 	select {
 	case in.decoding <- struct{}{}:
-		defer func() { <-in.decoding }()
+		return func() { <-in.decoding }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// decode reads a kept recording, by a decoder that the caller has. A *reject.Error is about its bytes; any other
+// is not.
+func (in *Intake) decode(ctx context.Context, key string, size int64, filename string) (rec *ecg.Recording, err error) {
 	at, err := blob.At(ctx, in.blobs, key, size)
 	if err != nil {
 		return nil, err
@@ -73,8 +78,11 @@ func (in *Intake) recording(ctx context.Context, a Arrival, ad admission, rd rea
 	switch v, whole, found := in.known(ctx, id, rd); {
 	case whole:
 		rec.ID, rec.Status = v.ObjectID, Duplicate
-		if same, err := in.decode(ctx, v.BlobKey, rd.bytes, a.Origin.Filename); err == nil {
-			rec.Study = ecg.Identity(a.Tenant, rd.file, same).Study
+		if giveBack, err := in.decoder(ctx); err == nil {
+			if same, err := in.decode(ctx, v.BlobKey, rd.bytes, a.Origin.Filename); err == nil {
+				rec.Study = ecg.Identity(a.Tenant, rd.file, same).Study
+			}
+			giveBack()
 		}
 		return rec, nil
 	case found:
@@ -92,13 +100,19 @@ func (in *Intake) recording(ctx context.Context, a Arrival, ad admission, rd rea
 		}
 	}
 
+	// First the decoder, then the blob: in a queue, one without its event would grow old enough to be adopted.
+	giveBack, err := in.decoder(ctx)
+	if err != nil {
+		return Receipt{}, aborted(err)
+	}
+	defer giveBack()
 	eventID := event.NewID()
 	info, err := w.Commit(ctx, metaOf(&ev, eventID))
 	if err != nil {
 		return Receipt{}, storeError("ingest.Admit", err)
 	}
 	ev.Blob.Key = info.Key
-	kind, err := in.describeRecording(ctx, &ev)
+	kind, err := in.describeDecoded(ctx, &ev)
 	if err != nil {
 		// Nothing is known against the bytes. The janitor gives them their event; a device that sends again
 		// finds them there.
@@ -148,6 +162,16 @@ func (in *Intake) known(ctx context.Context, id identity, rd reading) (v index.V
 // describeRecording decodes the blob of an event and completes the event: as stored, or as quarantined with
 // the reason. An error is not about the bytes.
 func (in *Intake) describeRecording(ctx context.Context, ev *event.Instance) (kind string, err error) {
+	giveBack, err := in.decoder(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer giveBack()
+	return in.describeDecoded(ctx, ev)
+}
+
+// describeDecoded is describeRecording by a decoder that the caller has.
+func (in *Intake) describeDecoded(ctx context.Context, ev *event.Instance) (kind string, err error) {
 	rec, err := in.decode(ctx, ev.Blob.Key, ev.Blob.Bytes, ev.Origin.Filename)
 	var why *reject.Error
 	switch {

@@ -40,10 +40,10 @@ var operatorsUploadText = catalogue{
 	"operators.up.unpacked":   {"压缩包内有 %d 个文件，逐个上传", "An archive of %d file, sent one by one|An archive of %d files, sent one by one"},
 	"operators.up.badzip":     {"无法打开这个压缩包：已损坏、已加密，或不支持其压缩方式。请先解压，再上传其中的文件。", "This archive cannot be opened: it is damaged, encrypted, or packed in a way that browsers cannot unpack. Unpack it and upload the files."},
 	"operators.up.emptyzip":   {"压缩包里没有可上传的文件。", "There is nothing to upload in this archive."},
+	"operators.up.passed":     {"略过 %d 个与检查无关的文件。", "%d file that is no part of a study was passed over.|%d files that are no part of a study were passed over."},
 	"operators.up.toomany":    {"一次最多 %d 个文件，其余的没有加入。", "At most %d files at once; the others were not added."},
 	"operators.up.unfinished": {"上次有 %d 个大文件没有传完。重新选择同样的文件，会从中断处继续。", "%d large file was not sent to its end. Choose the same file again and it goes on where it stopped.|%d large files were not sent to their end. Choose the same files again and they go on where they stopped."},
 	"operators.up.together":   {"WFDB 记录：%d 个文件一起上传", "A WFDB record: %d file sent together|A WFDB record: %d files sent together"},
 	"operators.up.all":        {"已完成 %d / %d 个文件，%s / %s", "%d of %d files done, %s of %s"},
 	"operators.up.done":       {"全部完成：%d 个已保存，%d 个没有保存。", "All done: %d kept, %d not kept."},
-	"operators.up.leave":      {"还有文件正在上传。", "Files are still being sent."},
 }

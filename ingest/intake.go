@@ -273,14 +273,14 @@ func (in *Intake) store(ctx context.Context, a Arrival, ad admission, rd reading
 	switch {
 	case same >= 0 && in.intact(ctx, versions[same].BlobKey):
 		rec.ID, rec.Status = versions[same].ObjectID, Duplicate
-		return rec, nil
+		return rec, in.prefer(ctx, a, versions, same)
 	case same >= 0:
 		// The sender may be the only one that still has these bytes: they take the place of those lost.
 		rec.ID, ev.ObjectID = versions[same].ObjectID, versions[same].ObjectID
 		if at, err := time.Parse(time.RFC3339Nano, versions[same].ReceivedAt); err == nil {
 			ev.Origin.ReceivedAt = at
 		}
-	case len(versions) > 0:
+	case len(versions) > 0 && !madeAgain(a, versions):
 		rec.Status, ev.ConflictOf, kind = Conflict, current, event.TypeInstanceConflict
 	}
 	if err := in.describe(ctx, &ev, rd, nil); err != nil {
@@ -296,6 +296,7 @@ func (in *Intake) store(ctx context.Context, a Arrival, ad admission, rd reading
 	in.busy.remember(id, index.Version{
 		ObjectID: ev.ObjectID, DatasetSHA256: rd.dataset, BlobKey: ev.Blob.Key,
 		TransferSyntaxUID: ev.Blob.TransferSyntaxUID, ReceivedAt: ev.Origin.ReceivedAt.UTC().Format(time.RFC3339Nano),
+		DerivedFrom: ev.DerivedFrom, DerivedVersion: ev.DerivedVersion,
 	}, at, in.view.Seen)
 	return rec, nil
 }

@@ -144,6 +144,7 @@ func (w *world) Lookup(_ context.Context, tenant, sop string) (versions []index.
 		v := index.Version{
 			ObjectID: in.ObjectID, DatasetSHA256: in.Blob.DatasetSHA256, BlobKey: in.Blob.Key,
 			TransferSyntaxUID: in.Blob.TransferSyntaxUID, ReceivedAt: in.Origin.ReceivedAt.Format(time.RFC3339Nano),
+			DerivedFrom: in.DerivedFrom, DerivedVersion: in.DerivedVersion,
 		}
 		if i := slices.IndexFunc(versions, func(v index.Version) bool { return v.ObjectID == in.ObjectID }); i >= 0 {
 			versions[i] = v // the latest event of an object tells where its bytes are

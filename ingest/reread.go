@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/tributary-dicom/tributary/parsers/reject"
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
 	"github.com/tributary-dicom/tributary/storage/blob"
+	"github.com/tributary-dicom/tributary/storage/index"
 )
 
 // ParserVersion is that of all parsers together, and is written into each event. It grows when any of them
@@ -47,6 +50,7 @@ func (in *Intake) Reread(ctx context.Context, key string, had Beside, accept fun
 	if info.Meta[metaKind] != kindObject {
 		return nil, ErrNoEvent
 	}
+	info.Meta = maps.Clone(info.Meta)
 	if had.Header != "" {
 		info.Meta[metaHeaderBlob] = had.Header
 	}
@@ -75,6 +79,28 @@ func (in *Intake) Reread(ctx context.Context, key string, had Beside, accept fun
 		return nil, fmt.Errorf("append event: %w", err)
 	}
 	return at, nil
+}
+
+// madeAgain reports whether an arrival is the DICOM object of an original once more, made otherwise by other parsers:
+// it takes the place of the older ones, and nobody has to choose.
+func madeAgain(a Arrival, versions []index.Version) bool {
+	return a.DerivedFrom != "" && !slices.ContainsFunc(versions, func(v index.Version) bool { return v.DerivedFrom == "" })
+}
+
+// prefer makes a version that is there already the one that is shown, where today's parsers make it of its original
+// again after others had made something else.
+func (in *Intake) prefer(ctx context.Context, a Arrival, versions []index.Version, this int) error {
+	if a.DerivedFrom == "" || len(versions) < 2 || versions[this].DerivedVersion >= in.cfg.ParserVersion {
+		return nil
+	}
+	_, err := in.Reread(ctx, versions[this].BlobKey, Beside{}, func(_ string, ev *event.Instance) bool {
+		ev.DerivedVersion = in.cfg.ParserVersion
+		return true
+	})
+	if err != nil {
+		return storeError("ingest.Admit", err)
+	}
+	return nil
 }
 
 // readAgain reads a kept object as if it came again, and makes its event without writing anything. Attachments that

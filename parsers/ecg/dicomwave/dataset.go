@@ -75,8 +75,8 @@ func (d dataset) count(tag string) int64 {
 	return n
 }
 
-// items returns the items of a sequence, at most limit.
-func (d dataset) items(tag string, limit int) (out []dataset) {
+// rawItems returns the items of a sequence as DICOM JSON, at most limit.
+func (d dataset) rawItems(tag string, limit int) (out [][]byte) {
 	f := d.get(tag)
 	if string(f.vr) != "SQ" {
 		return nil
@@ -85,11 +85,21 @@ func (d dataset) items(tag string, limit int) (out []dataset) {
 		if len(out) == limit {
 			return false
 		}
-		if item, err := parse(raw); err == nil {
-			out = append(out, item)
+		if raw[0] == '{' {
+			out = append(out, raw)
 		}
 		return true
 	})
+	return out
+}
+
+// items returns the items of a sequence, at most limit.
+func (d dataset) items(tag string, limit int) (out []dataset) {
+	for _, raw := range d.rawItems(tag, limit) {
+		if item, err := parse(raw); err == nil {
+			out = append(out, item)
+		}
+	}
 	return out
 }
 

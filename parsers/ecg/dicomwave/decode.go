@@ -207,7 +207,7 @@ func (d *decoder) group(n int, item dataset) (*ecg.Group, error) {
 	if offset, ok := item.number("00181068"); ok {
 		g.StartOffset = offset
 	}
-	definitions := item.items("003A0200", d.lim.Leads+1)
+	definitions := item.rawItems("003A0200", d.lim.Leads+1)
 	channels := item.count("003A0005")
 	if channels == 0 {
 		channels = int64(len(definitions))
@@ -224,11 +224,11 @@ func (d *decoder) group(n int, item dataset) (*ecg.Group, error) {
 	}
 	known := 0
 	for i := range int(channels) {
-		var def dataset
+		def := []byte("{}")
 		if i < len(definitions) {
 			def = definitions[i]
 		}
-		l := d.lead(def, layout, g.Rate, where, i)
+		l := d.define(def, layout, g.Rate, where+" channel "+strconv.Itoa(i), i)
 		if l.Code != "" && l.Voltage() && d.object.SOPClassUID != cardiacEP {
 			known++
 		}

@@ -10,9 +10,8 @@ import (
 // units are UCUM codes by what devices write (CID 3082); voltages are handled apart.
 var units = map[string]string{"mmhg": "mm[Hg]", "mm[hg]": "mm[Hg]", "kpa": "kPa", "cel": "Cel", "%": "%", "ohm": "Ohm", "l/min": "L/min"}
 
-// lead reads one channel definition; def is nil for a channel without.
-func (d *decoder) lead(def dataset, layout layout, rate ecg.Rat, group string, n int) ecg.Lead {
-	where := group + " channel " + strconv.Itoa(n)
+// readLead reads the definition of channel n; def is empty for a channel without.
+func readLead(def dataset, layout layout, rate ecg.Rat, n int, warn func(ecg.WarningCode)) ecg.Lead {
 	l := ecg.Lead{Bits: int(def.count("003A021A"))}
 	if l.Bits <= 0 || l.Bits > 8*layout.bytes {
 		l.Bits = 8 * layout.bytes
@@ -30,14 +29,14 @@ func (d *decoder) lead(def dataset, layout layout, rate ecg.Rat, group string, n
 		if l.Name == "" {
 			l.Name = "channel " + strconv.Itoa(n+1)
 		}
-		d.rec.Warn(ecg.WarnLeadUnknown, where)
+		warn(ecg.WarnLeadUnknown)
 	}
 	for _, m := range def.items("003A0209", 8) {
 		if meaning := m.text("00080104"); meaning != "" && l.Placement == "" {
 			l.Placement = meaning
 		}
 	}
-	d.scale(&l, def, where)
+	readScale(&l, def, warn)
 	if layout.offset != 0 {
 		l.Baseline = l.Baseline.Add(l.Scale.Mul(ecg.Int(layout.offset)))
 	}
@@ -62,13 +61,13 @@ func (d *decoder) lead(def dataset, layout layout, rate ecg.Rat, group string, n
 	return l
 }
 
-// scale reads Channel Sensitivity (003A,0210), its units, correction factor and baseline.
-func (d *decoder) scale(l *ecg.Lead, def dataset, where string) {
+// readScale reads Channel Sensitivity (003A,0210), its units, correction factor and baseline.
+func readScale(l *ecg.Lead, def dataset, warn func(ecg.WarningCode)) {
 	unit := def.code("003A0211")
 	sensitivity, ok := def.number("003A0210")
 	if !ok || sensitivity.IsZero() {
 		// The samples are what they are; no value of theirs is known.
-		d.rec.Warn(ecg.WarnScaleAbsent, where)
+		warn(ecg.WarnScaleAbsent)
 		l.Scale = ecg.Int(1)
 		return
 	}
@@ -87,6 +86,6 @@ func (d *decoder) scale(l *ecg.Lead, def dataset, where string) {
 	case ok:
 		l.Unit = known
 	default:
-		d.rec.Warn(ecg.WarnUnitUnknown, where)
+		warn(ecg.WarnUnitUnknown)
 	}
 }

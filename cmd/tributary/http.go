@@ -50,7 +50,7 @@ func (n *node) pace() httpbody.Pace { return httpbody.Pace{Stall: n.cfg.Stall} }
 
 // uploadConfig is what plain and resumable uploads share.
 func (n *node) uploadConfig() upload.Config {
-	return upload.Config{Admitter: n.intake, MaxBytes: n.cfg.MaxObject, HoldDir: n.places.state, Pace: n.pace(), Logger: n.cfg.log}
+	return upload.Config{Admitter: n.intake, Signal: n.intake.Signal, MaxBytes: n.cfg.MaxObject, HoldDir: n.places.state, Pace: n.pace(), Logger: n.cfg.log}
 }
 
 // tusPath is where resumable uploads begin.
@@ -87,13 +87,16 @@ func (n *node) httpServer() *http.Server {
 	mux := http.NewServeMux()
 	if n.cfg.has(roleIntake) {
 		stow := stowrs.New(stowrs.Config{
-			Admitter: n.intake, MaxObjectBytes: n.cfg.MaxObject, Pace: n.pace(), Logger: n.cfg.log,
+			Admitter: n.intake, MaxObjectBytes: n.cfg.MaxObject, Pace: n.pace(), Signal: n.intake.Signal, Logger: n.cfg.log,
 		})
 		mux.Handle("POST /dicom-web/studies", stow)
 		mux.Handle("POST /dicom-web/studies/{study}", stow)
 		mux.Handle("/upload", upload.New(n.uploadConfig()))
 		mux.Handle(tusPath, n.tusDoor())
 	}
+	completeness := desk.NewCompleteness(n.completenessDoor())
+	mux.Handle("/completeness", completeness)
+	mux.Handle("/completeness/", n.fresh(completeness))
 	atShutdown := func() {}
 	if n.cfg.has(roleReview) {
 		readers := n.fresh(dicomweb.New(dicomweb.Config{Index: n.index, Blobs: n.blobs, Log: n.cfg.log}))

@@ -22,6 +22,7 @@ import (
 	"github.com/tributary-dicom/tributary/ingest/bulkimport"
 	"github.com/tributary-dicom/tributary/ingest/storescp"
 	"github.com/tributary-dicom/tributary/ingest/upload"
+	"github.com/tributary-dicom/tributary/pipeline/completeness"
 	"github.com/tributary-dicom/tributary/pipeline/derive"
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
@@ -40,6 +41,7 @@ type nodeConfig struct {
 	log    *slog.Logger
 
 	watches []watch
+	periods completeness.Periods
 }
 
 // node is a running Tributary: engines, and the roles that it has of doors, stages and readers.
@@ -56,7 +58,8 @@ type node struct {
 	viewer   *ohif.Viewer // nil without --ohif-dir
 	metrics  *prometheus.Registry
 
-	deriveMetrics stage.Metrics
+	deriveMetrics   stage.Metrics
+	completeMetrics *completeness.Metrics // nil without the index role
 
 	httpListener  net.Listener
 	dicomListener net.Listener // nil without the intake role
@@ -113,6 +116,11 @@ func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
 			Metrics: stages.For("index"), Logger: cfg.log, Known: n.view.known,
 		})
 	}
+	if cfg.has(roleIndex) {
+		if n.completeMetrics, err = completeness.NewMetrics(n.metrics); err != nil {
+			return n, err
+		}
+	}
 	if n.local != nil {
 		n.view.stage = n.indexer
 	} else {
@@ -158,6 +166,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 	staging, stages := errgroup.WithContext(stages)
 	if n.indexer != nil {
 		staging.Go(func() error { return n.indexing(stages) })
+		staging.Go(func() error { return n.completing(stages) })
 	}
 	if n.cfg.has(roleDerive) {
 		staging.Go(func() error { return derive.Run(stages, n.deriveConfig(n.deriveMetrics)) })

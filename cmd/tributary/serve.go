@@ -46,6 +46,7 @@ type nodeFlags struct {
 	TusExpiry       time.Duration `help:"How long an unfinished resumable upload is kept." default:"168h" env:"TRIBUTARY_TUS_EXPIRY"`
 	watchFlags
 	ohifFlags
+	completenessFlags
 
 	Pprof        string        `help:"Serve Go's profiles at this loopback address." env:"TRIBUTARY_PPROF" placeholder:"HOST:PORT"`
 	OrphansEvery time.Duration `help:"How often blobs are looked for that have no event." hidden:"" default:"10m" env:"TRIBUTARY_ORPHANS_EVERY"`
@@ -173,6 +174,9 @@ func (f nodeFlags) nodeConfig(engines engineFlags, logger *slog.Logger) (nodeCon
 	watches, werrs := f.watchFlags.check(cfg)
 	cfg.watches = watches
 	errs = append(errs, werrs...)
+	if cfg.periods, err = f.completenessFlags.check(); err != nil {
+		errs = append(errs, err)
+	}
 	if err := f.ohifFlags.check(cfg); err != nil {
 		errs = append(errs, err)
 	}

@@ -244,6 +244,7 @@ func (m *Module) readGrey(top, shared, perFrame dataset, values Values) (err err
 	} else if m.voi, err = readTable(top.item("00283010", 0, everything), values, m.Signed); err != nil {
 		return err
 	}
+	m.signVOI()
 	m.inverse = m.Photometric == "MONOCHROME1" || top.text("20500020") == "INVERSE"
 	low, padded := top.number("00280120", 0)
 	if padded && !m.Float {
@@ -254,6 +255,18 @@ func (m *Module) readGrey(top, shared, perFrame dataset, values Values) (err err
 		m.padded, m.padding = true, [2]int{int(min(low, high)), int(max(low, high))}
 	}
 	return nil
+}
+
+// signVOI gives the place where a VOI LUT begins its sign: it is one of values after the Modality LUT (PS3.3
+// §C.11.2.1.1), Hounsfield units of unsigned pixels for example, but Implicit VR tells it only for stored ones.
+// A table that no value reaches is meant to begin below zero.
+func (m *Module) signVOI() {
+	if m.voi == nil || m.voi.first < 1<<15 || m.Float || m.BitsStored > 16 {
+		return
+	}
+	if max(m.value(uint32(m.least())), m.value(uint32(m.greatest()))) < float64(m.voi.first) {
+		m.voi.first -= 1 << 16
+	}
 }
 
 // first returns the first level that has anything.

@@ -11,6 +11,7 @@ import (
 // mountPages serves the node's own pages: the search at "/", everything else below "/pages/".
 func (n *node) mountPages(mux *http.ServeMux) {
 	cfg := web.Config{Index: n.index, States: n.index, Log: n.cfg.log, Operators: n.operatorPages()}
+	cfg.ECG = web.ECGConfig{Objects: n.index, Blobs: n.blobs}
 	if n.viewer != nil {
 		cfg.Viewer = n.viewer.Mount()
 	}

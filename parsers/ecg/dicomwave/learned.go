@@ -46,7 +46,8 @@ func (d *decoder) define(definition []byte, layout layout, rate ecg.Rat, where s
 		l.warnings = append(l.warnings, code)
 		d.rec.Warn(code, where)
 	})
-	if len(definition) <= maxDefinition && l.lead.Code != "" && def.get("003A0215").value == nil {
+	ofRate := !l.lead.Skew.IsZero() && def.get("003A0215").value != nil // a skew in samples
+	if len(definition) <= maxDefinition && l.lead.Code != "" && !ofRate {
 		l.definition = string(definition)
 		slot.Store(&l)
 	}

@@ -1,11 +1,35 @@
 // Stored samples to grey and colour, as package render does it (PS3.3 §C.7.6.3.1.2).
 
-import { frameBytes, type Module } from "./module";
-import { Broken } from "./rle";
+import { frameBytes, isGrey, type Module, NotHere } from "./module";
+import { Broken, decodeRLE } from "./rle";
 import { brightness, clamp, lookUp, most, type Table, type Window } from "./window";
 
 /** Stored bits of one sample a pixel, shifted down and masked, sign not yet applied. */
 export type Bits = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+
+/** Transfer Syntaxes of frames that are decoded here, as they are sent (PS3.5 Annex A). */
+export const implicitLittle = "1.2.840.10008.1.2";
+export const explicitLittle = "1.2.840.10008.1.2.1";
+export const rleLossless = "1.2.840.10008.1.2.5";
+
+/** What a frame holds: stored bits of a grey one, colours of all others. */
+export type Samples =
+  | { readonly bits: Bits; readonly rgba?: undefined }
+  | { readonly bits?: undefined; readonly rgba: Uint8ClampedArray<ArrayBuffer> };
+
+/** Decodes a native or RLE frame as it was sent. */
+export function samplesOf(m: Module, syntax: string, data: Uint8Array): Samples {
+  let planar = m.planar;
+  if (syntax === rleLossless) {
+    const n = m.rows * m.columns;
+    data = m.allocated < 8 ? decodeRLE(data, Math.ceil(n / 8), 1, 1) : decodeRLE(data, n, m.samples, m.allocated / 8);
+    planar = true;
+  } else if (syntax !== explicitLittle && syntax !== implicitLittle) {
+    throw new NotHere("another syntax than asked for");
+  }
+  if (isGrey(m)) return { bits: bitsOf(m, data) };
+  return { rgba: m.samples === 3 ? colour(m, data, planar) : paletted(m, bitsOf(m, data)) };
+}
 
 /** The stored bits of a frame of one sample. data is little endian. */
 export function bitsOf(m: Module, data: Uint8Array): Bits {

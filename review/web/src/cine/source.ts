@@ -3,8 +3,8 @@
 import { type BytesOf, type Elements, inline, text } from "./elements";
 import { browserDecodes, readJPEGHead } from "./jpeg";
 import { frameCount, isGrey, type Module, maxFrameBytes, NotHere, perFrame, readModule } from "./module";
-import { type Bits, bitsOf, colour, paletted } from "./pixels";
-import { Broken, decodeRLE } from "./rle";
+import { type Bits, bitsOf, explicitLittle, implicitLittle, paletted, rleLossless, samplesOf } from "./pixels";
+import { Broken } from "./rle";
 import { type Held, Passing } from "./store";
 
 /** A frame that nothing here draws: of a Transfer Syntax without a decoder (status 406), or damaged. */
@@ -21,9 +21,6 @@ export interface Frame extends Held {
   readonly bitmap: ImageBitmap | undefined;
 }
 
-const implicitLittle = "1.2.840.10008.1.2";
-const explicitLittle = "1.2.840.10008.1.2.1";
-const rle = "1.2.840.10008.1.2.5";
 const jpegs = ["1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"];
 const natives = [implicitLittle, explicitLittle, "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"];
 
@@ -72,7 +69,7 @@ export class Source {
   /** Fetches and decodes a frame, counted from 0. */
   async load(frame: number, signal: AbortSignal): Promise<Frame> {
     const m = await this.module(frame);
-    if (m && (natives.includes(this.syntax) || jpegs.includes(this.syntax) || this.syntax === rle)) {
+    if (m && (natives.includes(this.syntax) || jpegs.includes(this.syntax) || this.syntax === rleLossless)) {
       const a = await get(`${this.root}/frames/${frame + 1}`, "application/octet-stream; transfer-syntax=*", maxFrameBytes, signal);
       try {
         return await decode(m, a.syntax || this.syntax, new Uint8Array(a.body));
@@ -124,16 +121,8 @@ async function get(path: string, accept: string, limit: number, signal: AbortSig
 
 async function decode(m: Module, syntax: string, data: Uint8Array<ArrayBuffer>): Promise<Frame> {
   if (jpegs.includes(syntax)) return decodeJPEG(m, data);
-  let planar = m.planar;
-  if (syntax === rle) {
-    const bytes = m.allocated < 8 ? [Math.ceil((m.rows * m.columns) / 8), 1, 1] as const : [m.rows * m.columns, m.samples, m.allocated / 8] as const;
-    data = decodeRLE(data, ...bytes);
-    planar = true;
-  } else if (syntax !== explicitLittle && syntax !== implicitLittle) {
-    throw new NotHere("another syntax than asked for");
-  }
-  if (isGrey(m)) return grey(m, bitsOf(m, data));
-  return colours(m, m.samples === 3 ? colour(m, data, planar) : paletted(m, bitsOf(m, data)));
+  const { bits, rgba } = samplesOf(m, syntax, data);
+  return bits ? grey(m, bits) : colours(m, rgba);
 }
 
 /** JPEG by the browser. Of grey ones the values are taken out again, so that windows work on them. */

@@ -19,6 +19,7 @@ import (
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/review/dicomweb"
 	"github.com/tributary-dicom/tributary/review/originals"
+	"github.com/tributary-dicom/tributary/review/slowreader"
 )
 
 // openDoors makes the servers; nothing listens to them yet.
@@ -99,19 +100,19 @@ func (n *node) httpServer() *http.Server {
 	mux.Handle("/completeness/", n.fresh(completeness))
 	atShutdown := func() {}
 	if n.cfg.has(roleReview) {
-		readers := n.fresh(dicomweb.New(dicomweb.Config{Index: n.index, Blobs: n.blobs, Log: n.cfg.log}))
+		readers := n.read(dicomweb.New(dicomweb.Config{Index: n.index, Blobs: n.blobs, Log: n.cfg.log}))
 		mux.Handle("/dicom-web/", readers)
 		mux.Handle(dicomweb.WADOURI, readers)
 		operators := desk.New(desk.Config{Tenant: ingest.DefaultTenant, Lists: n.index, Decisions: n.intake, Blobs: n.blobs, Logger: n.cfg.log})
 		for _, path := range []string{"/quarantine", "/quarantine/", "/conflicts", "/conflicts/"} {
-			mux.Handle(path, n.fresh(operators))
+			mux.Handle(path, n.read(operators))
 		}
 		files := originals.New(originals.Config{Index: n.index, Blobs: n.blobs, Log: n.cfg.log})
 		for _, path := range []string{"/originals/", "/ecgs"} {
-			mux.Handle(path, n.fresh(files))
+			mux.Handle(path, n.read(files))
 		}
 		if n.viewer != nil {
-			mux.Handle(n.viewer.Mount(), n.viewer)
+			mux.Handle(n.viewer.Mount(), slowreader.Limit(n.viewer, n.cfg.Stall))
 		}
 		n.mountPages(mux)
 		live := desk.NewEvents(n.follower())
@@ -144,6 +145,11 @@ func (n *node) follower() desk.Follower {
 		return desk.FollowOne(n.local)
 	}
 	return desk.FollowMany(n.kafka)
+}
+
+// read is fresh for readers, who must not stop reading for long.
+func (n *node) read(next http.Handler) http.Handler {
+	return n.fresh(slowreader.Limit(next, n.cfg.Stall))
 }
 
 // freshTimeout bounds how long a reader waits for the index to catch up with the log.

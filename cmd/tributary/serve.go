@@ -41,7 +41,7 @@ type nodeFlags struct {
 	MaxPerIP        int           `help:"Concurrent Associations from one address." default:"32" env:"TRIBUTARY_MAX_PER_IP"`
 	MaxPDU          uint32        `help:"Largest PDU that we announce, in bytes." default:"131072" env:"TRIBUTARY_MAX_PDU"`
 	IdleTimeout     time.Duration `help:"How long an Association may be silent between messages." default:"60s" env:"TRIBUTARY_IDLE_TIMEOUT"`
-	Stall           time.Duration `help:"How long a sender may pause within an object." default:"30s" env:"TRIBUTARY_STALL"`
+	Stall           time.Duration `help:"How long a sender may pause within an object, and a reader within an answer." default:"30s" env:"TRIBUTARY_STALL"`
 	Reserve         int64         `help:"Free disk space that is left alone, in bytes; 0 is 5 % of the disk and at most 2 GiB, -1 is none." default:"0" env:"TRIBUTARY_RESERVE" placeholder:"BYTES"`
 	TusExpiry       time.Duration `help:"How long an unfinished resumable upload is kept." default:"168h" env:"TRIBUTARY_TUS_EXPIRY"`
 	watchFlags

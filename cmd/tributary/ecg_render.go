@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,9 @@ func (c *ecgRenderCmd) Run(ctx context.Context, std streams) (err error) {
 		return advise(err)
 	}
 	defer done()
+	if err := c.haveRhythm(rec); err != nil {
+		return err
+	}
 	sheets, err := plan(ctx, rec, o, c.Pages)
 	if errors.Is(err, draw.ErrNothing) {
 		return fmt.Errorf("%s: %w\n  `tributary ecg show` tells what it holds", c.File, err)
@@ -70,6 +74,24 @@ func (c *ecgRenderCmd) Run(ctx context.Context, std streams) (err error) {
 		return errors.Join(c.write(b, format, sheets), b.Flush())
 	}
 	return writeFile(c.Out, func(w io.Writer) error { return c.write(w, format, sheets) })
+}
+
+// haveRhythm refuses rhythm leads that the recording does not have: another lead under that wish would mislead.
+func (c *ecgRenderCmd) haveRhythm(rec *ecg.Recording) error {
+	for _, name := range c.Rhythm {
+		var have []string
+		for _, g := range rec.Groups {
+			for i := range g.Leads {
+				if g.Kind != ecg.OtherSignals && !slices.Contains(have, g.Leads[i].Name) {
+					have = append(have, g.Leads[i].Name)
+				}
+			}
+		}
+		if len(have) > 0 && !slices.Contains(have, name) {
+			return usagef("--rhythm: the recording has no lead %q: it has %s", name, strings.Join(have, ", "))
+		}
+	}
+	return nil
 }
 
 // plan draws pages until there are enough or the recording ends.

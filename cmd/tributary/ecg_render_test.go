@@ -57,6 +57,7 @@ func TestECGRenderRefused(t *testing.T) {
 		"lp40, lp100":                    {path, "--filter", "wavelet"},
 		"have en, zh":                    {path, "--lang", "de"},
 		"more than one page needs a PDF": {path, "--pages", "2"},
+		"it has I, ":                     {path, "--rhythm", "II,XYZ"},
 		"none after 1m0s":                {path, "--start", "1m"},
 		"formats that are read":          {text},
 	} {

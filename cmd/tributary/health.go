@@ -25,9 +25,10 @@ type healthCmd struct {
 
 // Run succeeds when the node can do its work, and names the engine at fault when it cannot.
 func (c healthCmd) Run(ctx context.Context, std streams) error {
-	host, port, err := net.SplitHostPort(c.HTTP)
+	address := strings.TrimSuffix(strings.TrimPrefix(c.HTTP, "http://"), "/")
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return usagef("--http: %w", err)
+		return usagef("--http: want HOST:PORT: %w", err)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1" // a node that listens everywhere listens here

@@ -19,6 +19,7 @@ func TestHealth(t *testing.T) {
 		"all roles":      {[]string{"--http", addr}, exitOK, "ready"},
 		"listens at all": {[]string{"--http", "0.0.0.0:" + port, "--role", "intake"}, exitOK, "ready"},
 		"JSON":           {[]string{"--http", addr, "--json", "--role", "index"}, exitOK, `"index": "ok"`},
+		"as an address":  {[]string{"--http", "http://" + addr + "/"}, exitOK, "ready"},
 		"a role of none": {[]string{"--http", addr, "--role", "cook"}, exitFailed, "does not have the role cook"},
 		"nobody there":   {[]string{"--http", "127.0.0.1:1"}, exitFailed, "is the node running?"},
 		"no address":     {[]string{"--http", "here"}, exitUsage, "--http"},

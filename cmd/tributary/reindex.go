@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/tributary-dicom/tributary/ingest"
@@ -154,7 +155,7 @@ func (c *reindexCmd) tell(std streams, r reindexResult) error {
 		}
 	}
 	if x := r.Index; x != nil {
-		fmt.Fprintf(std.out, "index: made from %d records of %d partitions\n", x.Records, x.Partitions)
+		fmt.Fprintf(std.out, "index: made from %d records of %s\n", x.Records, counted(int64(x.Partitions), "partition"))
 		if x.Resumed {
 			fmt.Fprintln(std.out, "index: went on where an earlier run stopped")
 		}
@@ -164,4 +165,12 @@ func (c *reindexCmd) tell(std streams, r reindexResult) error {
 		}
 	}
 	return nil
+}
+
+// counted is a number with what it counts: "1 partition", "8 partitions".
+func counted(n int64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return strconv.FormatInt(n, 10) + " " + what
 }

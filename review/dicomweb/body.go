@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tributary-dicom/tributary/parsers/part10"
 )
@@ -152,7 +153,28 @@ func bitsBody(src source, base, firstBit, bits int64) body {
 // 2,000 of this size a second); larger ones cost memory per reader.
 const copyBuffer = 256 << 10
 
-var copyBuffers = sync.Pool{New: func() any { b := make([]byte, copyBuffer); return &b }}
+// manyReaders is how many readers at a time have a buffer of that size, 32 MiB in all; each one more has an eighth
+// of it, so that a thousand clients that hardly read cost no more memory than a hundred that do.
+const manyReaders = 128
+
+var (
+	copyBuffers  = sync.Pool{New: func() any { b := make([]byte, copyBuffer); return &b }}
+	smallBuffers = sync.Pool{New: func() any { b := make([]byte, copyBuffer/8); return &b }}
+	readersNow   atomic.Int64
+)
+
+// takeBuffer returns a buffer and what to call when it is no longer needed.
+func takeBuffer() ([]byte, func()) {
+	pool := &copyBuffers
+	if readersNow.Add(1) > manyReaders {
+		pool = &smallBuffers
+	}
+	pooled := pool.Get().(*[]byte)
+	return *pooled, func() {
+		readersNow.Add(-1)
+		pool.Put(pooled)
+	}
+}
 
 // send copies exactly n bytes of src to w: a file by sendfile where w allows it, all others through one
 // pooled buffer. The last piece is held back until src has said that it ended well: a store that finds a
@@ -165,10 +187,10 @@ func send(w io.Writer, src io.Reader, n int64) error {
 		}
 		return err
 	}
-	pooled := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(pooled)
+	buf, done := takeBuffer()
+	defer done()
 	for n > 0 {
-		piece := (*pooled)[:min(n, copyBuffer)]
+		piece := buf[:min(n, int64(len(buf)))]
 		if _, err := io.ReadFull(src, piece); err != nil {
 			return noEOF(err)
 		}

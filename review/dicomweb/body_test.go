@@ -152,3 +152,25 @@ func TestInflated(t *testing.T) {
 		t.Errorf("%d readers left open", blobs.open)
 	}
 }
+
+// TestManyReaders: a thousand readers at a time hold as much memory as a few hundred.
+func TestManyReaders(t *testing.T) {
+	held := 0
+	var all []func()
+	for range 1000 {
+		b, done := takeBuffer()
+		held += len(b)
+		all = append(all, done)
+	}
+	if most := manyReaders*copyBuffer + 1000*copyBuffer/8; held > most {
+		t.Errorf("1,000 readers hold %d bytes, want %d at most", held, most)
+	}
+	for _, done := range all {
+		done()
+	}
+	b, done := takeBuffer()
+	defer done()
+	if len(b) != copyBuffer {
+		t.Errorf("a reader on its own has a buffer of %d bytes", len(b))
+	}
+}

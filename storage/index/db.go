@@ -50,6 +50,7 @@ type DB struct {
 	attachments Attachments
 	engine      engine
 	counting    string // countSQL in the dialect's form
+	anchors     anchors
 
 	skipped   atomic.Int64
 	stop      chan struct{} // closed by Close

@@ -86,7 +86,7 @@ func TestPlans(t *testing.T) {
 		{"instances of a study", InstanceLevel, false, []Match{key("StudyInstanceUID", "1.2")}, "SEARCH i USING INDEX instances_of_series (series_id=?)", true},
 		{"an instance", InstanceLevel, false, []Match{key("SOPInstanceUID", "1.4")}, "SEARCH i USING INDEX instances_uid (tenant=? AND sop_instance_uid=? AND superseded=?)", true},
 	} {
-		text, args, err := db.plan(Query{Tenant: "clinic", Level: c.level, Fuzzy: c.fuzzy, Matches: c.keys, Limit: 101})
+		text, args, err := db.plan(Query{Tenant: "clinic", Level: c.level, Fuzzy: c.fuzzy, Matches: c.keys, Limit: 101}, false, anchor{})
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue

@@ -20,6 +20,12 @@ type node struct {
 	Index    string `json:"Index Name"`
 	Relation string `json:"Relation Name"`
 	Plans    []node
+
+	// Of EXPLAIN (ANALYZE), a loop.
+	Rows          int `json:"Actual Rows"`
+	Removed       int `json:"Rows Removed by Filter"`
+	RemovedByJoin int `json:"Rows Removed by Join Filter"`
+	Loops         int `json:"Actual Loops"`
 }
 
 func (n node) walk(visit func(node)) {
@@ -68,7 +74,7 @@ func TestPostgresPlans(t *testing.T) {
 		}
 	}
 	for _, q := range viewerQueries(studies) {
-		text, args, err := db.plan(q.query())
+		text, args, err := db.plan(q.query(), false, anchor{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +174,7 @@ func TestCountySize(t *testing.T) {
 		fmt.Fprintln(&out)
 	}
 	for _, q := range viewerQueries(studies) {
-		text, args, err := big.plan(q.query())
+		text, args, err := big.plan(q.query(), false, anchor{})
 		if err != nil {
 			t.Fatal(err)
 		}

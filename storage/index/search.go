@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tributary-dicom/tributary/pipeline/event"
 )
@@ -34,7 +35,14 @@ var byDefault = [...][]string{
 // with ErrUnsupportedMatch or ErrBadQuery for a query that cannot be answered, and with the error of
 // ctx when that ends first.
 func (db *DB) Search(ctx context.Context, q Query) ([]Row, error) {
-	text, args, err := db.plan(q)
+	deep := len(q.OrderBy) == 0 && q.Limit > 0 && q.Offset+q.Limit >= anchorFrom
+	var id [32]byte
+	var near anchor
+	if deep {
+		id = walkID(q)
+		near = db.anchors.before(id, q.Offset, time.Now())
+	}
+	text, args, err := db.plan(q, deep, near)
 	if err != nil {
 		return nil, err
 	}
@@ -46,13 +54,22 @@ func (db *DB) Search(ctx context.Context, q Query) ([]Row, error) {
 
 	var out []Row
 	var studies, instances []int64
+	var ends [2]sortKey // of the last row but one, and of the last
+	scanned := scanKey(q.Level)
 	for rows.Next() {
 		var study, instance, mixed, seriesInstances int64
 		var modalities, classes, syntax string
 		var packed [3]rawBytes
 		dest := []any{&study, &instance, &mixed, &modalities, &classes, &packed[0], &seriesInstances, &packed[1], &syntax, &packed[2]}
-		if err := rows.Scan(dest[:[...]int{6, 8, 10}[q.Level]]...); err != nil {
+		dest = dest[:[...]int{6, 8, 10}[q.Level]]
+		if deep {
+			dest = append(dest, scanned...)
+		}
+		if err := rows.Scan(dest...); err != nil {
 			return nil, db.failed(ctx, "search", err)
+		}
+		if deep && len(out) >= q.Limit-2 {
+			ends[0], ends[1] = ends[1], keyOf(scanned)
 		}
 		m := make(map[string]string, [...]int{24, 40, 56}[q.Level]) // what a row has, about
 		for _, p := range packed {
@@ -77,6 +94,12 @@ func (db *DB) Search(ctx context.Context, q Query) ([]Row, error) {
 	}
 	if err := rows.Close(); err != nil {
 		return nil, db.failed(ctx, "search", err)
+	}
+	// Who asks for one row more than a page, to know whether there is another, goes on one row earlier.
+	for i, key := range ends {
+		if rows := q.Offset + len(out) - 1 + i; len(out) == q.Limit && key != nil && rows >= anchorFrom {
+			db.anchors.keep(id, rows, key, time.Now())
+		}
 	}
 	if err := db.count(ctx, studies, out); err != nil {
 		return nil, db.failed(ctx, "count instances", err)
@@ -107,8 +130,9 @@ func (r *rawBytes) Scan(src any) error {
 	return nil
 }
 
-// plan writes the statement of a query.
-func (db *DB) plan(q Query) (text string, args []any, err error) {
+// plan writes the statement of a query. With deep set its rows end with their sort keys. It begins behind a place that is
+// not zero.
+func (db *DB) plan(q Query, deep bool, near anchor) (text string, args []any, err error) {
 	if q.Level < StudyLevel || q.Level > InstanceLevel || len(q.Matches) > maxMatches {
 		return "", nil, fmt.Errorf("level or number of keys: %w", ErrBadQuery)
 	}
@@ -119,6 +143,11 @@ func (db *DB) plan(q Query) (text string, args []any, err error) {
 			return "", nil, err
 		}
 	}
+	skip := int64(max(q.Offset, 0))
+	if near.key != nil {
+		c.behind(q, near.key)
+		skip -= int64(near.rows)
+	}
 	order, err := orderBy(q)
 	if err != nil {
 		return "", nil, err
@@ -128,12 +157,18 @@ func (db *DB) plan(q Query) (text string, args []any, err error) {
 		limit = math.MaxInt64
 	}
 	rest := " FROM " + from[q.Level] + " WHERE " + strings.Join(c.where, " AND ") +
-		" ORDER BY " + order + " LIMIT " + c.arg(limit) + " OFFSET " + c.arg(int64(max(q.Offset, 0)))
+		" ORDER BY " + order + " LIMIT " + c.arg(limit) + " OFFSET " + c.arg(skip)
+	columns := output[q.Level]
+	if deep {
+		for level := StudyLevel; level <= q.Level; level++ {
+			columns += ", " + strings.Join(keyColumns[level], ", ")
+		}
+	}
 	if db.dialect.narrow && q.Level == StudyLevel && q.Limit > 0 {
 		// The page is found in an index alone, then its rows are read.
-		return "SELECT " + output[q.Level] + " FROM studies s WHERE s.id = ANY (ARRAY(SELECT s.id" + rest + ")) ORDER BY " + order, c.args, nil
+		return "SELECT " + columns + " FROM studies s WHERE s.id = ANY (ARRAY(SELECT s.id" + rest + ")) ORDER BY " + order, c.args, nil
 	}
-	return "SELECT " + output[q.Level] + rest, c.args, nil
+	return "SELECT " + columns + rest, c.args, nil
 }
 
 func orderBy(q Query) (string, error) {

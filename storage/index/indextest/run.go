@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T, blobs index.Attachments) Index) {
 		{"an empty index answers", empty},
 		{"matching", matching},
 		{"order and paging", ordering},
+		{"pages far behind", deepPages},
 		{"rows of each level", rows},
 		{"objects in order", objects},
 		{"attachments beside the blob", attachments},

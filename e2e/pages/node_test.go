@@ -37,6 +37,7 @@ type world struct {
 	fontHeart      fixtures.Study      // of both: an ECG
 	namesake       fixtures.Patient    // has hanzi's Patient ID from another issuer
 	mixed          fixtures.Study      // instances of hanzi and both
+	versions       fixtures.Study      // one SOP Instance UID with two data sets
 	many           fixtures.Study      // 130 stills in one series
 	manyInstances  []fixtures.Instance // in order
 }
@@ -120,16 +121,18 @@ func newWorld(bin string) (w *world, err error) {
 	w.heart.Date, w.heart.Time = now.AddDate(-1, 0, 0).Format("20060102"), "153000"
 	w.ecg, w.pdf, w.scan = w.heart.ECG12Lead(fixtures.ECG{}), w.heart.EncapsulatedPDF(0), w.heart.SecondaryCapture()
 	w.fontHeart = w.both.NewStudy("ECG", "heart")
-	w.mixed = w.both.NewStudy("US", "mixed")
-	other := w.hanzi.NewStudy("US", "other")
-	other.StudyInstanceUID = w.mixed.StudyInstanceUID
+	// The SOP Instance UID follows from the study's and the number.
+	w.mixed, w.versions = w.both.NewStudy("US", "mixed"), w.both.NewStudy("US", "versions")
+	other, version := w.hanzi.NewStudy("US", "mixed"), w.both.NewStudy("US", "another")
+	other.StudyInstanceUID, version.StudyInstanceUID = w.mixed.StudyInstanceUID, w.versions.StudyInstanceUID
 	w.many = w.both.NewStudy("US", "many")
 	for n := range 130 {
 		w.manyInstances = append(w.manyInstances, w.many.UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64, Encoding: fixtures.NativeGray, Number: n + 1}))
 	}
 	all = append(all, w.native, w.jpeg, w.gray, w.still, w.ecg, w.pdf, w.scan, w.fontHeart.ECG12Lead(fixtures.ECG{}),
 		w.namesake.NewStudy("ECG", "heart").ECG12Lead(fixtures.ECG{}),
-		w.mixed.UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64}), other.UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64}))
+		w.mixed.UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64}), other.UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64, Number: 2}),
+		w.versions.UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64}), version.UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64}))
 	all = append(all, w.manyInstances...)
 	for _, i := range all {
 		body := i.Open()

@@ -85,7 +85,6 @@ func launch() (context.Context, error) {
 		chromedp.ExecPath(path), chromedp.UserDataDir(browser.profile),
 		chromedp.NoSandbox, // tests run as root in containers, where Chromium has no sandbox
 		chromedp.DisableGPU, chromedp.Flag("lang", "zh-CN"),
-		chromedp.Flag("hide-scrollbars", false), // they take room, as people's do
 		chromedp.Flag("font-render-hinting", "none"),
 	)...)
 	ctx, stopBrowser := chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {}))

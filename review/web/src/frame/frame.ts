@@ -2,3 +2,4 @@
 import "./keys";
 import "./rows";
 import "./live";
+import "./thumbs";

@@ -29,6 +29,8 @@ type Index interface {
 	Recordings(ctx context.Context, q index.RecordingQuery) ([]index.RecordingRow, error)
 	Arrivals(ctx context.Context, q index.ArrivalQuery) ([]index.Arrival, error)
 	Arrival(ctx context.Context, tenant, objectID string) (index.Arrival, error)
+	Readings(ctx context.Context, q index.ReadingQuery, after index.ReadingPlace, most int) (found []index.Reading, next index.ReadingPlace, last bool, err error)
+	Said(ctx context.Context, r index.Reading) (index.Said, error)
 	Stats(ctx context.Context) (index.Stats, error)
 	Ready(ctx context.Context) error
 	Dump(ctx context.Context, w io.Writer) error
@@ -70,6 +72,8 @@ func Run(t *testing.T, open func(t *testing.T, blobs index.Attachments) Index) {
 		{"text that is too long, or none", longText},
 		{"tenants don't meet", tenants},
 		{"a cancelled context", cancelled},
+		{"what parsers read", readings},
+		{"what parsers said", saying},
 		{"newer parsers count", parserVersions},
 		{"newer parsers of originals count", parsersOfOriginals},
 		{"newer parsers bring nothing back", parsersAndDecisions},

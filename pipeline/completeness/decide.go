@@ -146,7 +146,7 @@ func (s *stage) record(d Study, w Whole, now time.Time) (e event.Envelope, ok bo
 	default:
 		return e, false, nil // another object came meanwhile
 	}
-	if typ == event.TypeStudyComplete && w.Revision > 0 && !body.At.After(w.CompletedAt) {
+	if typ == event.TypeStudyComplete && w.Revision > 0 && (!d.Told && body.Reason == event.ReasonQuiet || !body.At.After(w.CompletedAt)) {
 		body.At = now // a person's decision, or an object with an old time, changed what had been quiet
 	}
 	e, err = event.NewStudy(typ, s.Source, now, &body)

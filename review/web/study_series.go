@@ -66,6 +66,9 @@ const (
 	thumbnailBox    = "?viewport=160%2C120"           // CSS pixels of a tile
 )
 
+// Paper reports whether the small picture is drawn on white.
+func (v instanceView) Paper() bool { return v.What == instanceECG || v.What == instanceWaveform }
+
 // seriesOf adds the series of the study that the address asks for.
 func (p *pages) seriesOf(ctx context.Context, lang Lang, tenant string, d *studyData, q url.Values) error {
 	query := index.Query{

@@ -148,7 +148,7 @@ func (o *operators) askEntry(w http.ResponseWriter, r *http.Request) error {
 	}
 	row := lang.entryRow(q)
 	data := askData{
-		Title: lang.text("operators.retry.title"), Question: lang.text("operators.retry.question"), Button: lang.text("operators.retry.do"),
+		Title: lang.text("operators.retry.title"), Button: lang.text("operators.retry.do"),
 		Detail: lang.text("operators.retry.detail"), Action: row.Path + "/" + action, Back: row.Path,
 		Facts: [][2]string{
 			{lang.text("operators.fact.id"), q.ObjectID},
@@ -160,8 +160,8 @@ func (o *operators) askEntry(w http.ResponseWriter, r *http.Request) error {
 		},
 	}
 	if action == "remove" {
-		data.Title, data.Question = lang.text("operators.remove.title"), lang.text("operators.remove.question")
-		data.Detail, data.Button, data.Danger = lang.text("operators.remove.detail"), lang.text("operators.remove.do"), true
+		data.Title, data.Detail = lang.text("operators.remove.title"), lang.text("operators.remove.detail")
+		data.Button, data.Danger = lang.text("operators.remove.do"), true
 	}
 	return o.ask(w, r, "quarantine", data)
 }

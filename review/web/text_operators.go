@@ -122,16 +122,14 @@ var operatorsPageText = catalogue{
 	"operators.entry.first":          {"共 %[2]d 字节，显示前 %[1]d 字节。", "The first %[1]d of %[2]d bytes."},
 	"operators.entry.gone":           {"暂时无法读取文件内容。", "The bytes cannot be read now."},
 
-	"operators.retry.do":       {"重试", "Retry"},
-	"operators.retry.title":    {"重新接收这个文件？", "Take this file again?"},
-	"operators.retry.question": {"重新接收这个文件？", "Take this file again?"},
-	"operators.retry.detail":   {"软件升级或设置更改之后，以前不能识别的文件可能已能识别。成功后它会离开隔离区；若仍不行，一切保持原样。", "After an update or a change of settings, what could not be read may be readable now. If so it leaves the quarantine; if not, everything stays as it is."},
-	"operators.retry.invain":   {"仍然无法接收。", "It still cannot be taken."},
+	"operators.retry.do":     {"重试", "Retry"},
+	"operators.retry.title":  {"重新接收这个文件？", "Take this file again?"},
+	"operators.retry.detail": {"软件升级或设置更改之后，以前不能识别的文件可能已能识别。成功后它会离开隔离区；若仍不行，一切保持原样。", "After an update or a change of settings, what could not be read may be readable now. If so it leaves the quarantine; if not, everything stays as it is."},
+	"operators.retry.invain": {"仍然无法接收。", "It still cannot be taken."},
 
-	"operators.remove.do":       {"删除", "Remove"},
-	"operators.remove.title":    {"永久删除这个文件？", "Remove this file for good?"},
-	"operators.remove.question": {"永久删除这个文件？", "Remove this file for good?"},
-	"operators.remove.detail":   {"文件内容将被删除，无法恢复。如需保留，请先返回下载。", "Its bytes are deleted and cannot be brought back. To keep a copy, go back and download it first."},
+	"operators.remove.do":     {"删除", "Remove"},
+	"operators.remove.title":  {"永久删除这个文件？", "Remove this file for good?"},
+	"operators.remove.detail": {"文件内容将被删除，无法恢复。如需保留，请先返回下载。", "Its bytes are deleted and cannot be brought back. To keep a copy, go back and download it first."},
 
 	"operators.conflicts.title":         {"冲突", "Conflicts"},
 	"operators.conflicts.versions":      {"同一实例有多个版本", "Several versions of one instance"},

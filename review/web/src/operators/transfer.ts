@@ -55,7 +55,7 @@ export class Transfer {
     this.line.querySelector(".next")!.textContent = next;
     this.bar.hidden = this.done;
     this.line.querySelector<HTMLElement>(".stop")!.hidden = this.done;
-    this.line.querySelector<HTMLElement>(".again")!.hidden = this.state !== "failed" && this.state !== "stopped";
+    this.line.querySelector<HTMLElement>(".again")!.hidden = (this.state !== "failed" && this.state !== "stopped") || this.parcel.items.length === 0;
   }
 
   wait(): void {
@@ -66,6 +66,7 @@ export class Transfer {
   /** How a parcel of several files is told. */
   private together(): string {
     const n = this.parcel.items.length;
+    if (n === 0) return "";
     return n > 1 ? `${text("operators.up.together", n)} · ${size(this.bytes)}` : size(this.bytes);
   }
 
@@ -91,11 +92,16 @@ export class Transfer {
     const known = (key: string, otherwise: string) => (text(key) === key ? otherwise : text(key));
     this.show(known(`operators.status.${receipt.status}`, receipt.status), tones[receipt.status] ?? "", this.together(),
       reason ? known(`operators.reason.${reason}`, reason) : known(`operators.why.${receipt.status}`, ""),
-      reason ? known(`operators.todo.${reason}`, text("operators.todo.internal")) : known(`operators.next.${receipt.status}`, ""));
+      reason ? known(`operators.todo.${reason}`, text("operators.todo.internal")) : this.quiet(receipt.status) ? "" : known(`operators.next.${receipt.status}`, ""));
     if (receipt.id) this.link(".receipt", `/pages/receipts/${encodeURIComponent(receipt.id)}`);
     if (receipt.study && receipt.status !== "refused" && receipt.status !== "quarantined") {
       this.link(".study", `/pages/studies/${encodeURIComponent(receipt.study)}`);
     }
+  }
+
+  /** Nothing is left to do: a list of hundreds need not say so each time. */
+  private quiet(status: string): boolean {
+    return status === "stored" || status === "duplicate";
   }
 
   private link(selector: string, href: string): void {

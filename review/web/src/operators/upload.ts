@@ -32,6 +32,7 @@ export class Uploads {
     find("origin").hidden = false;
     const files = find<HTMLInputElement>("files"), folder = find<HTMLInputElement>("folder");
     files.required = false;
+    files.closest(".row")!.classList.add("ready");
     find("folder-field").hidden = !("webkitdirectory" in folder) || matchMedia("(pointer: coarse)").matches;
     for (const input of [files, folder]) {
       input.addEventListener("change", () => {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
@@ -31,6 +32,15 @@ type Index interface {
 	Arrival(ctx context.Context, tenant, objectID string) (index.Arrival, error)
 	Readings(ctx context.Context, q index.ReadingQuery, after index.ReadingPlace, most int) (found []index.Reading, next index.ReadingPlace, last bool, err error)
 	Said(ctx context.Context, r index.Reading) (index.Said, error)
+	StudyState(ctx context.Context, tenant, study string) (index.StudyState, error)
+	StudyStates(ctx context.Context, tenant string, studies []string) (map[string]index.StudyState, error)
+	OpenStudies(ctx context.Context, q index.OpenQuery) ([]index.OpenStudy, error)
+	OpenStats(ctx context.Context) (index.OpenStats, error)
+	WholeStudy(ctx context.Context, tenant, study string) (index.Whole, error)
+	Announce(ctx context.Context, records []event.Envelope) (kept int, err error)
+	Announcements(ctx context.Context, limit int) ([]event.Envelope, error)
+	Lease(ctx context.Context, name, owner string, d time.Duration) (held bool, err error)
+	Rewind(ctx context.Context, topic string, partition int32) error
 	Stats(ctx context.Context) (index.Stats, error)
 	Ready(ctx context.Context) error
 	Dump(ctx context.Context, w io.Writer) error
@@ -69,6 +79,10 @@ func Run(t *testing.T, open func(t *testing.T, blobs index.Attachments) Index) {
 		{"names in Han characters, typed in letters", spelled},
 		{"what came in", arrivals},
 		{"pages of what came in", arrivalPages},
+		{"whether studies are complete", studyStates},
+		{"studies that wait", openStudies},
+		{"announcements", announcements},
+		{"announcements taken again", rewinding},
 		{"text that is too long, or none", longText},
 		{"tenants don't meet", tenants},
 		{"a cancelled context", cancelled},

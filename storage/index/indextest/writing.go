@@ -393,7 +393,7 @@ func randomEvents(r *rapid.T, tape *Tape, mark string) []eventlog.Record {
 	for i := range rapid.IntRange(1, 25).Draw(r, "events") {
 		in := pool[pick("object", len(pool)-1)]
 		at := Epoch.Add(time.Duration(pick("minute", 5)) * time.Minute)
-		switch kind := pick("kind", 9); {
+		switch kind := pick("kind", 11); {
 		case kind <= 5:
 			in.Header, in.Class = fmt.Sprint(i), fmt.Sprintf("1.2.%d", pick("class", 1))
 			in.Attributes = map[string]string{
@@ -429,6 +429,12 @@ func randomEvents(r *rapid.T, tape *Tape, mark string) []eventlog.Record {
 			if in.Redescribes == "" {
 				announced[in.Object] = append(before, announcement{r.Event.ID, in.Key})
 			}
+		case kind == 10:
+			tape.Sent(in.Study, []string{"stow", "import"}[pick("signal", 1)], at)
+		case kind == 11:
+			tape.Announced([]string{event.TypeStudyComplete, event.TypeStudyUpdated}[pick("announced", 1)], event.Study{
+				StudyInstanceUID: in.Study, Revision: 1 + pick("revision", 2), At: at, Digest: Content(in), Reason: event.ReasonQuiet,
+			})
 		case kind == 6:
 			tape.Refused(in.Object, at, pick("parsers", 2))
 		case kind == 7:

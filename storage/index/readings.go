@@ -19,6 +19,7 @@ type Reading struct {
 	Format            string // sniff.Format; "dicom" of an instance
 	Reason            string // of an entry of the quarantine
 
+	SHA256            string // hex, of the file; of an entry of the quarantine only
 	SOPInstanceUID    string // of an original, the UID that stands for the file
 	SOPClassUID       string
 	DatasetSHA256     string
@@ -201,6 +202,7 @@ func scanQuarantined(scan scanner, r *Reading, received, parsers *int64) error {
 		return err
 	}
 	r.BlobKey, r.Bytes, r.Format, r.Reason = q.BlobKey, q.Bytes, q.Format, q.Reason
+	r.SHA256 = q.SHA256
 	r.SOPInstanceUID, r.StudyInstanceUID = q.SOPInstanceUID, q.StudyInstanceUID
 	return nil
 }

@@ -38,10 +38,14 @@ func growCounty(t testing.TB, db *DB, studies, instancesEach int) {
 		study := fmt.Sprintf("1.2.826.0.1.3680043.8.498.%d", 10_000_000+i)
 		birth := fmt.Sprintf("19%02d%02d%02d", random.IntN(100), 1+random.IntN(12), 1+random.IntN(28))
 		modality := kinds[random.IntN(len(kinds))]
+		written := surname + "^" + name + "=" + hanzi + "^" + character
+		if i%4 == 0 { // what devices without letters send
+			written = "=" + hanzi + "^" + character
+		}
 		for n := range instancesEach {
 			series := fmt.Sprintf("%s.%d", study, 1+n*2/instancesEach*(i%5/4))
 			m := map[string]string{
-				"PatientName": surname + "^" + name + "=" + hanzi + "^" + character, "PatientID": fmt.Sprintf("P%07d", i*7919%max(studies*2/3, 1)),
+				"PatientName": written, "PatientID": fmt.Sprintf("P%07d", i*7919%max(studies*2/3, 1)),
 				"IssuerOfPatientID": "COUNTY", "PatientBirthDate": birth, "PatientSex": "F", "StudyDate": day, "StudyTime": clock,
 				"AccessionNumber": fmt.Sprintf("A%08d", i), "StudyDescription": "腹部超声 Abdomen", "StudyID": fmt.Sprint(i),
 				"ReferringPhysicianName": "Li^Wei=李^伟", "Modality": modality, "SeriesNumber": fmt.Sprint(1 + n*2/instancesEach),
@@ -86,10 +90,18 @@ func viewerQueries(studies int) []viewerQuery {
 	return []viewerQuery{
 		{"Q1 newest", StudyLevel, false, 101, nil, "studies_newest"},
 		{"Q1 newest, third page", StudyLevel, false, 101, nil, "studies_newest"},
+		{"Q1 newest, page 900", StudyLevel, false, 101, nil, "studies_newest"},
+		{"Q1 newest, page 900, jumped to", StudyLevel, false, 101, nil, "studies_newest"},
+		{"Q5 description contains, page 900", StudyLevel, false, 101, key("StudyDescription", "*腹部*"), "studies_newest"},
 		{"Q2 name contains", StudyLevel, false, 101, key("PatientName", "*Zhang*"), "studies_newest"},
 		{"Q2 name contains hanzi", StudyLevel, false, 101, key("PatientName", "*小明*"), "studies_newest"},
 		{"Q2 name contains, nobody", StudyLevel, false, 101, key("PatientName", "*nobody*"), "studies_newest"},
+		{"Q2 pinyin contains", StudyLevel, false, 101, key("PatientName", "*zhangxiaoming*"), "studies_newest"},
+		{"Q2 pinyin contains, in words", StudyLevel, false, 101, key("PatientName", "*zhang xiaoming*"), "studies_newest"},
+		{"pinyin fuzzy", StudyLevel, true, 101, key("PatientName", "zhangxiaom"), "studies_newest"},
+		{"pinyin fuzzy, initials", StudyLevel, true, 101, key("PatientName", "zxm"), "studies_newest"},
 		{"name begins", StudyLevel, false, 101, key("PatientName", "zhang^w*"), "studies_alphabetic"},
+		{"pinyin begins", StudyLevel, false, 101, key("PatientName", "zhang^xiaom*"), "studies_pinyin"},
 		{"name in hanzi", StudyLevel, false, 101, key("PatientName", "张^小明"), "studies_ideographic"},
 		{"name fuzzy", StudyLevel, true, 50, key("PatientName", "wei zh"), "studies_newest"},
 		{"Q3 patient contains", StudyLevel, false, 101, key("PatientID", "*00042*"), "studies_newest"},
@@ -107,6 +119,7 @@ func viewerQueries(studies int) []viewerQuery {
 		{"Q9 series of a study", SeriesLevel, false, 0, key("StudyInstanceUID", study), "series_of_study"},
 		{"a series", SeriesLevel, false, 0, append(key("StudyInstanceUID", study), key("SeriesInstanceUID", study+".1")...), "series_uid"},
 		{"newest series", SeriesLevel, false, 101, nil, "studies_newest"},
+		{"newest series, page 900", SeriesLevel, false, 101, nil, "studies_newest"},
 		{"T2 instances of a series", InstanceLevel, false, 1, append(key("StudyInstanceUID", study), key("SeriesInstanceUID", study+".1")...), "instances_of_series"},
 		{"instances of a study", InstanceLevel, false, 101, key("StudyInstanceUID", study), "instances_of_series"},
 		{"an instance", InstanceLevel, false, 101, key("SOPInstanceUID", study+".1.1"), "instances_uid"},
@@ -117,6 +130,9 @@ func (q viewerQuery) query() Query {
 	out := Query{Tenant: "clinic", Level: q.level, Fuzzy: q.fuzzy, Limit: q.limit, Matches: q.keys}
 	if strings.HasSuffix(q.name, "third page") {
 		out.Offset = 202
+	}
+	if strings.Contains(q.name, "page 900") {
+		out.Offset = 899 * 101
 	}
 	return out
 }

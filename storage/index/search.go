@@ -42,7 +42,13 @@ func (db *DB) Search(ctx context.Context, q Query) ([]Row, error) {
 		id = walkID(q)
 		near = db.anchors.before(id, q.Offset, time.Now())
 	}
-	text, args, err := db.plan(q, deep, near)
+	asked := q
+	lead := deep && q.Offset >= anchorFrom && near.rows != q.Offset
+	if lead { // the row before the page is where the page begins when it is asked for again
+		asked.Offset--
+		asked.Limit++
+	}
+	text, args, err := db.plan(asked, deep, near)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +73,11 @@ func (db *DB) Search(ctx context.Context, q Query) ([]Row, error) {
 		}
 		if err := rows.Scan(dest...); err != nil {
 			return nil, db.failed(ctx, "search", err)
+		}
+		if lead {
+			lead = false
+			db.anchors.keep(id, q.Offset, keyOf(scanned), time.Now())
+			continue
 		}
 		if deep && len(out) >= q.Limit-2 {
 			ends[0], ends[1] = ends[1], keyOf(scanned)

@@ -73,7 +73,8 @@ func (p *pages) viewPage(w http.ResponseWriter, r *http.Request) error {
 	tenant := p.Tenant(r)
 	rows, err := p.Index.Search(ctx, index.Query{
 		Tenant: tenant, Level: index.InstanceLevel, Limit: 1, WithHeader: true, Matches: []index.Match{
-			{Keyword: "StudyInstanceUID", Values: []string{study}}, {Keyword: "SeriesInstanceUID", Values: []string{series}},
+			{Keyword: "StudyInstanceUID", Values: []string{study}},
+			{Keyword: "SeriesInstanceUID", Values: []string{series}},
 			{Keyword: "SOPInstanceUID", Values: []string{instance}},
 		},
 	})
@@ -186,7 +187,8 @@ func (e cineValues) text(i int) string {
 func (p *pages) neighbours(ctx context.Context, tenant string, v *viewed) error {
 	rows, err := p.Index.Search(ctx, index.Query{
 		Tenant: tenant, Level: index.InstanceLevel, Limit: maxNeighbours, Matches: []index.Match{
-			{Keyword: "StudyInstanceUID", Values: []string{v.Study}}, {Keyword: "SeriesInstanceUID", Values: []string{v.Series}},
+			{Keyword: "StudyInstanceUID", Values: []string{v.Study}},
+			{Keyword: "SeriesInstanceUID", Values: []string{v.Series}},
 		},
 	})
 	if err != nil {

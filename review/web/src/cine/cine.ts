@@ -49,6 +49,8 @@ async function open(page: HTMLElement): Promise<void> {
       if (page.dataset["state"] !== "ready") state("ready");
       return;
     }
+    // What no frame can be drawn of needs no tools.
+    if (why instanceof NotShown && why.status === 406) page.dataset["dead"] = "";
     state("problem");
     const name = page.dataset["syntaxName"] || page.dataset["syntax"] || "";
     if (why instanceof NotShown && why.status === 406) tell(problem, text("cine.problem.syntax"), text("cine.problem.syntax.text", name));

@@ -190,6 +190,7 @@ export class Viewer {
   }
 
   private came(frame: number): void {
+    if (!this.playing) this.fetch(); // now the size of a frame is known
     if (frame === this.frame || this.waiting !== undefined) this.invalidate();
   }
 

@@ -40,45 +40,59 @@ type OpenQuery struct {
 	Limit  int       // at most; 0 means 256
 }
 
-// OpenStudies returns open studies by their newest record, oldest first, without those of which an announcement
-// waits for the log.
-func (db *DB) OpenStudies(ctx context.Context, q OpenQuery) ([]OpenStudy, error) {
+// openStudies asks for studies in a state. SQLite takes the partial index for the words that it was made with.
+func openStudies(state int) string {
+	return fmt.Sprintf(`SELECT c.tenant, c.study_instance_uid, c.state, c.revision, c.updated, c.last_event, COALESCE(s.modalities, '')
+		FROM completeness c LEFT JOIN studies s ON s.tenant = c.tenant AND s.study_instance_uid = c.study_instance_uid
+		WHERE c.state > 0 AND c.state = %d AND c.last_event <= $1 AND (c.last_event, c.tenant, c.study_instance_uid) > ($2, $3, $4)
+		AND NOT EXISTS (SELECT 1 FROM announcements a WHERE a.tenant = c.tenant AND a.study_instance_uid = c.study_instance_uid)
+		ORDER BY c.last_event, c.tenant, c.study_instance_uid LIMIT $5`, state)
+}
+
+// OpenStudies returns open studies by their newest record, oldest first (of urgent ones those with a signal before the
+// others), without those of which an announcement waits for the log.
+func (db *DB) OpenStudies(ctx context.Context, q OpenQuery) (out []OpenStudy, err error) {
 	if q.Limit <= 0 {
 		q.Limit = 256
 	}
-	states, until := fmt.Sprintf("c.state = %d", stateWaiting), q.Until.UnixMicro()
+	states, until := []int{stateWaiting}, q.Until.UnixMicro()
 	if q.Urgent {
-		states, until = fmt.Sprintf("c.state IN (%d, %d)", stateSignaled, stateChanged), math.MaxInt64
+		states, until = []int{stateSignaled, stateChanged}, math.MaxInt64
 	}
 	after := int64(math.MinInt64)
 	if !q.After.LastEvent.IsZero() {
 		after = q.After.LastEvent.UnixMicro()
 	}
-	rows, err := db.engine.query(ctx, `SELECT c.tenant, c.study_instance_uid, c.state, c.revision, c.updated, c.last_event, COALESCE(s.modalities, '')
-		FROM completeness c LEFT JOIN studies s ON s.tenant = c.tenant AND s.study_instance_uid = c.study_instance_uid
-		WHERE `+states+` AND c.last_event <= $1 AND (c.last_event, c.tenant, c.study_instance_uid) > ($2, $3, $4)
-		AND NOT EXISTS (SELECT 1 FROM announcements a WHERE a.tenant = c.tenant AND a.study_instance_uid = c.study_instance_uid)
-		ORDER BY c.last_event, c.tenant, c.study_instance_uid LIMIT $5`, until, after, q.After.Tenant, q.After.StudyInstanceUID, q.Limit)
+	for _, state := range states {
+		if len(out) >= q.Limit {
+			break
+		}
+		out, err = db.openStudies(ctx, out, openStudies(state), until, after, q.After.Tenant, q.After.StudyInstanceUID, q.Limit-len(out))
+		if err != nil {
+			return nil, db.failed(ctx, "read open studies", err)
+		}
+	}
+	return out, nil
+}
+
+func (db *DB) openStudies(ctx context.Context, out []OpenStudy, text string, args ...any) ([]OpenStudy, error) {
+	rows, err := db.engine.query(ctx, text, args...)
 	if err != nil {
-		return nil, db.failed(ctx, "read open studies", err)
+		return nil, err
 	}
 	defer rows.Close()
-	var out []OpenStudy
 	for rows.Next() {
 		var s OpenStudy
 		var state, revision, updated, last int64
 		var modalities string
 		if err := rows.Scan(&s.Tenant, &s.StudyInstanceUID, &state, &revision, &updated, &last, &modalities); err != nil {
-			return nil, db.failed(ctx, "read open studies", err)
+			return nil, err
 		}
 		s.Signaled, s.Revision, s.Told, s.LastEvent = state == stateSignaled, int(revision), updated >= revision, time.UnixMicro(last).UTC()
 		s.Modalities = parseSet(strings.ToUpper(modalities))
 		out = append(out, s)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, db.failed(ctx, "read open studies", err)
-	}
-	return out, nil
+	return out, rows.Err()
 }
 
 // OpenStats tell how much waits.
@@ -121,16 +135,18 @@ type Whole struct {
 	SentAt      time.Time
 }
 
-// WholeStudy returns a study with its instances counted, or ErrNotFound.
-func (db *DB) WholeStudy(ctx context.Context, tenant, study string) (w Whole, err error) {
-	rows, err := db.engine.query(ctx, `SELECT c.tenant, c.study_instance_uid, c.content, c.revision, c.completed, c.last_event, c.signal, c.sent,
+const wholeStudy = `SELECT c.tenant, c.study_instance_uid, c.content, c.revision, c.completed, c.last_event, c.signal, c.sent,
 		COALESCE(s.modalities, ''), COUNT(DISTINCT e.id), COUNT(i.id), CAST(COALESCE(SUM(i.bytes), 0) AS BIGINT),
 		COALESCE(MIN(i.received), 0), COALESCE(MAX(i.received), 0),
 		(SELECT COUNT(*) FROM recordings r WHERE r.tenant = c.tenant AND r.study_instance_uid = c.study_instance_uid AND r.priority = 'STAT')
 		FROM completeness c LEFT JOIN studies s ON s.tenant = c.tenant AND s.study_instance_uid = c.study_instance_uid
 		LEFT JOIN series e ON e.study_id = s.id LEFT JOIN instances i ON i.series_id = e.id
 		WHERE c.tenant = $1 AND c.study_instance_uid = $2
-		GROUP BY c.tenant, c.study_instance_uid, c.content, c.revision, c.completed, c.last_event, c.signal, c.sent, s.modalities`, tenant, study)
+		GROUP BY c.tenant, c.study_instance_uid, c.content, c.revision, c.completed, c.last_event, c.signal, c.sent, s.modalities`
+
+// WholeStudy returns a study with its instances counted, or ErrNotFound.
+func (db *DB) WholeStudy(ctx context.Context, tenant, study string) (w Whole, err error) {
+	rows, err := db.engine.query(ctx, wholeStudy, tenant, study)
 	if err != nil {
 		return w, db.failed(ctx, "read study", err)
 	}

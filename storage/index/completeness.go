@@ -336,15 +336,20 @@ func (db *DB) StudyStates(ctx context.Context, tenant string, studies []string) 
 	return found, nil
 }
 
+// studyStates asks for n studies.
+func studyStates(n int) string {
+	return `SELECT c.study_instance_uid, c.state, c.revision, c.completed, c.reason, c.last_received,
+		(SELECT COUNT(*) FROM series e WHERE e.study_id = s.id),
+		CAST((SELECT COALESCE(SUM(e.instances), 0) FROM series e WHERE e.study_id = s.id) AS BIGINT)
+		FROM completeness c LEFT JOIN studies s ON s.tenant = c.tenant AND s.study_instance_uid = c.study_instance_uid
+		WHERE c.tenant = $1 AND c.study_instance_uid IN (` + parameters(2, n) + ")"
+}
+
 func (db *DB) studyStates(ctx context.Context, found map[string]StudyState, args []any) error {
 	for len(args) < statesAtOnce+1 && len(args) > 2 {
 		args = append(args, args[1]) // fills up: two statements for any number
 	}
-	rows, err := db.engine.query(ctx, `SELECT c.study_instance_uid, c.state, c.revision, c.completed, c.reason, c.last_received,
-		(SELECT COUNT(*) FROM series e WHERE e.study_id = s.id),
-		CAST((SELECT COALESCE(SUM(e.instances), 0) FROM series e WHERE e.study_id = s.id) AS BIGINT)
-		FROM completeness c LEFT JOIN studies s ON s.tenant = c.tenant AND s.study_instance_uid = c.study_instance_uid
-		WHERE c.tenant = $1 AND c.study_instance_uid IN (`+parameters(2, len(args)-1)+")", args...)
+	rows, err := db.engine.query(ctx, studyStates(len(args)-1), args...)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 KILLS ?= 300
 SOAK ?= 10m
 
-.PHONY: help build test unit lint vet fuzz crash soak memory bench bench-quick bench-engines bench-ecg bench-memory ohif generate-check clean
+.PHONY: help build test unit lint vet fuzz crash soak memory bench bench-quick bench-engines bench-ecg bench-memory ohif web web-shots generate-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -44,6 +44,13 @@ crash: ## kill a loaded server KILLS (300) times and check that nothing acknowle
 
 soak: ## break nodes, engines and lines of a county at random for SOAK (10m), and audit what is left; SEED repeats
 	$(GO) test -count=1 -v -timeout 0 -run '^TestStorm$$' ./e2e -args -soak $(SOAK) $(if $(SEED),-seed $(SEED))
+
+web: ## make the scripts and styles of the pages from review/web/src
+	$(GO) generate ./review/web
+	@if [ -d e2e/pages/node_modules ]; then node e2e/pages/node_modules/typescript/bin/tsc --project review/web; fi
+
+web-shots: ## pictures of every page, by headless Chromium, in .cache/pages
+	TRIBUTARY_SCREENSHOTS=$(CURDIR)/.cache/pages $(GO) test -count=1 ./e2e/pages
 
 ohif: build ## open synthetic studies of every kind in OHIF, served by ./tributary, in headless Chromium (7 minutes)
 	./scripts/ohif.sh run $(OHIFFLAGS)

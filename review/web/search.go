@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/tributary-dicom/tributary/storage/index"
@@ -94,6 +93,9 @@ func (p *pages) searchPage(w http.ResponseWriter, r *http.Request) error {
 	if got.more && form.Page+1 < maxPages {
 		d.Next = other(form.Page + 1)
 	}
+	if form.Page > 0 || !form.Empty() {
+		d.Clear = "/"
+	}
 	d.Bounded = got.more && d.Next == ""
 	if form.Dated() {
 		f := form
@@ -104,9 +106,6 @@ func (p *pages) searchPage(w http.ResponseWriter, r *http.Request) error {
 		f := form
 		f.Page, f.Modality = 0, ""
 		d.Unmodal = f.Href()
-	}
-	if !form.Empty() {
-		d.Clear = "/"
 	}
 	status := http.StatusOK
 	if len(form.Faults) > 0 {
@@ -180,6 +179,3 @@ func displayInstant(t time.Time) string {
 	}
 	return t.Local().Format("2006-01-02 15:04")
 }
-
-// Number is the page as people count.
-func (f searchForm) Number() string { return strconv.Itoa(f.Page + 1) }

@@ -41,6 +41,9 @@ type instanceView struct {
 	File   string // address of the DICOM file
 }
 
+// Few reports whether the series leaves room for another beside it.
+func (s seriesView) Few() bool { return s.Count <= 2 }
+
 // Kinds of instances, keys of phrases.
 const (
 	instancePicture  = "frame.kind.picture"

@@ -123,3 +123,21 @@ func TestTexts(t *testing.T) {
 		}
 	}
 }
+
+// TestTypes holds that the scripts' types fit, which esbuild does not look at.
+func TestTypes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the compiler takes seconds")
+	}
+	const compiler = "../../e2e/pages/node_modules/typescript/bin/tsc"
+	node, err := exec.LookPath("node")
+	if _, missing := os.Stat(compiler); err != nil || missing != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("Node.js or TypeScript is missing; scripts/test-deps.sh installs both")
+		}
+		t.Skip("Node.js or TypeScript is missing; scripts/test-deps.sh installs both")
+	}
+	if out, err := exec.CommandContext(t.Context(), node, compiler, "--project", ".").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

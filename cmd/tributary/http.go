@@ -115,6 +115,7 @@ func (n *node) httpServer() *http.Server {
 			mux.Handle(n.viewer.Mount(), slowreader.Limit(n.viewer, n.cfg.Stall))
 		}
 		n.mountPages(mux)
+		mux.HandleFunc("/reprocess", n.serveReprocess)
 		live := desk.NewEvents(n.follower())
 		mux.Handle("GET /events", live)
 		atShutdown = live.Close

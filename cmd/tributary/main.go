@@ -30,6 +30,7 @@ type cli struct {
 	Quarantine quarantineCmd `cmd:"" help:"Look at and decide on what could not be indexed."`
 	Conflict   conflictCmd   `cmd:"" help:"Look at and decide on instances with more than one data set."`
 	Health     healthCmd     `cmd:"" help:"Ask a running node whether its engines are well."`
+	Reprocess  reprocessCmd  `cmd:"" help:"Read kept objects again with the parsers of this release; bytes stay as they are."`
 	Reindex    reindexCmd    `cmd:"" help:"Make the index again from the log, or log and index from the blobs."`
 	Fsck       fsckCmd       `cmd:"" help:"Compare blobs, log and index; with --repair, mend what can be mended safely."`
 	ECG        ecgCmd        `cmd:"" help:"Look at recordings in files, convert and draw them." name:"ecg"`

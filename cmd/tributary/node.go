@@ -27,6 +27,7 @@ import (
 	"github.com/tributary-dicom/tributary/pipeline/event"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog"
 	"github.com/tributary-dicom/tributary/pipeline/indexer"
+	"github.com/tributary-dicom/tributary/pipeline/reprocess"
 	"github.com/tributary-dicom/tributary/pipeline/stage"
 	"github.com/tributary-dicom/tributary/review/ohif"
 )
@@ -56,7 +57,9 @@ type node struct {
 	dicom    *dimse.Server
 	watchers []*bulkimport.Watcher
 	viewer   *ohif.Viewer // nil without --ohif-dir
-	metrics  *prometheus.Registry
+
+	reprocess *reprocess.Jobs
+	metrics   *prometheus.Registry
 
 	deriveMetrics   stage.Metrics
 	completeMetrics *completeness.Metrics // nil without the index role
@@ -128,8 +131,9 @@ func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
 	}
 	n.intake = ingest.New(ingest.Config{
 		Node: source, MaxBytes: cfg.MaxObject, SOPClass: cfg.sopClass(),
-		Logger: cfg.log, Metrics: ingest.NewMetrics(n.metrics),
+		ParserVersion: cfg.ParserVersion, Logger: cfg.log, Metrics: ingest.NewMetrics(n.metrics),
 	}, n.blobs, n.events, n.view)
+	n.openReprocess()
 	if !cfg.has(roleIntake) {
 		return n, nil
 	}
@@ -201,6 +205,9 @@ func (n *node) serve(ctx context.Context) (err error) {
 		for _, w := range n.watchers {
 			doors.Go(func() error { return ignore(w.Run(running), context.Canceled) })
 		}
+	}
+	if n.cfg.has(roleReview) {
+		doors.Go(func() error { return n.reprocessing(running) })
 	}
 	if n.cfg.Pprof != "" {
 		doors.Go(func() error { return servePprof(running, n.cfg.Pprof) })

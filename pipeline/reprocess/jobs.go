@@ -79,7 +79,11 @@ func (j *Jobs) Start(req Request) (Status, error) {
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		j.last, j.stop = s, nil
-		j.cfg.logger().Info("reprocessing ended", "state", s.State, "objects", s.Done, "records", s.Written, "error", text(err))
+		if err != nil && s.State == StateFailed {
+			j.cfg.logger().Error("reprocessing failed; the same request goes on", "objects", s.Done, "records", s.Written, "error", err.Error())
+			return
+		}
+		j.cfg.logger().Info("reprocessing ended", "state", s.State, "objects", s.Done, "records", s.Written)
 	}()
 	return j.last, nil
 }
@@ -123,11 +127,4 @@ func (j *Jobs) tell(s Status) {
 	if j.stop != nil && s.ID == j.last.ID {
 		j.last = s
 	}
-}
-
-func text(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }

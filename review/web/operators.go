@@ -72,12 +72,13 @@ const badgeFor = 10 * time.Second
 // operators serves these pages.
 type operators struct {
 	*pages
-	cfg OperatorsConfig
+	cfg       OperatorsConfig
+	comparing chan struct{} // a place for each comparison that runs
 }
 
 // routesOperators registers the pages of this file.
 func (p *pages) routesOperators(mux *http.ServeMux) {
-	o := &operators{pages: p, cfg: p.Operators}
+	o := &operators{pages: p, cfg: p.Operators, comparing: make(chan struct{}, 2)}
 	p.handle(mux, "GET /pages/upload", o.uploadPage)
 	p.handle(mux, "POST /pages/upload", o.uploadForm)
 	o.only(mux, "/pages/upload", "GET, HEAD, POST")

@@ -22,6 +22,7 @@ type versionRow struct {
 	Current bool
 	Receipt string // paths
 	Promote string // "" where it cannot be chosen
+	Differs comparison
 }
 
 // conflictRow is a SOP Instance UID with several data sets.
@@ -138,10 +139,13 @@ func (o *operators) conflictPage(w http.ResponseWriter, r *http.Request) error {
 	case "promoted":
 		data.Done = lang.text("operators.done.promoted")
 	}
-	for _, v := range newestOf(c, mostVersions) {
+	shown := newestOf(c, mostVersions)
+	differs := o.compare(ctx, c, shown)
+	for _, v := range shown {
 		row := versionRow{
 			Version: v, When: instantOf(v.ReceivedAt), Current: v.ObjectID == c.Current, Syntax: syntaxName(v.TransferSyntaxUID),
 			Receipt: "/pages/receipts/" + url.PathEscape(v.ObjectID), Origin: lang.originOf(v.Door, "", "", "", v.Remote),
+			Differs: differs[v.ObjectID],
 		}
 		a, err := o.cfg.Desk.Arrival(ctx, o.Tenant(r), v.ObjectID)
 		switch {

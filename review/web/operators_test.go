@@ -117,8 +117,8 @@ func (o *office) Open(_ context.Context, key string, off, n int64) (io.ReadClose
 	if !ok {
 		return nil, blob.ErrNotFound
 	}
-	if n != previewBytes || off != 0 {
-		return nil, fmt.Errorf("a preview asks for %d bytes from %d on", n, off)
+	if n != previewBytes && n != comparedBytes || off != 0 {
+		return nil, fmt.Errorf("a page asks for %d bytes from %d on", n, off)
 	}
 	return io.NopCloser(strings.NewReader(body)), nil // all of it: the page must stop by itself
 }

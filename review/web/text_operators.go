@@ -85,6 +85,7 @@ var operatorsPageText = catalogue{
 	"operators.fact.patient":     {"患者", "Patient"},
 	"operators.fact.patientid":   {"患者编号", "Patient ID"},
 	"operators.fact.born":        {"出生日期", "Born"},
+	"operators.fact.attribute":   {"属性", "Attribute"},
 	"operators.fact.instances":   {"实例数", "Instances"},
 
 	"operators.door.dimse":  {"DICOM 传输", "DICOM"},
@@ -139,11 +140,15 @@ var operatorsPageText = catalogue{
 	"operators.conflicts.patients.text": {"同一个检查 UID 下的文件属于不同的患者。这里无法更改：请在设备或其系统中改正，然后用新的检查重新发送。", "Files of different patients came under one study UID. It cannot be settled here: have the device's own system correct it, and send it again as a study of its own."},
 	"operators.conflicts.nopatients":    {"没有这样的检查。", "There are no such studies."},
 
-	"operators.conflict.title":   {"各版本对比", "Versions side by side"},
-	"operators.conflict.open":    {"等待决定：请确认现在的版本，或改用另一个。两种决定都不会删除任何内容。", "Waits for a decision: keep the version that readers see, or promote another. Nothing is deleted either way."},
-	"operators.conflict.settled": {"已决定。如有需要，仍可改用另一个版本。", "Decided. Another version can still be promoted."},
-	"operators.conflict.current": {"读者看到的版本", "Readers see this"},
-	"operators.conflict.more":    {"另有 %d 个较早的版本未显示。", "%d older version is not shown.|%d older versions are not shown."},
+	"operators.conflict.title":           {"各版本对比", "Versions side by side"},
+	"operators.conflict.open":            {"等待决定：请确认现在的版本，或改用另一个。两种决定都不会删除任何内容。", "Waits for a decision: keep the version that readers see, or promote another. Nothing is deleted either way."},
+	"operators.conflict.settled":         {"已决定。如有需要，仍可改用另一个版本。", "Decided. Another version can still be promoted."},
+	"operators.conflict.current":         {"读者看到的版本", "Readers see this"},
+	"operators.conflict.this":            {"这个版本", "This version"},
+	"operators.conflict.differs":         {"与读者看到的版本有何不同", "What differs from the version that readers see"},
+	"operators.conflict.differs.nothing": {"说明信息全部相同；不同的是图像、波形或其他大块数据。", "All that describes it is the same; pictures, waveforms or other long values differ."},
+	"operators.conflict.differs.more":    {"另有 %d 项不同未列出。", "%d other attribute differs.|%d other attributes differ."},
+	"operators.conflict.more":            {"另有 %d 个较早的版本未显示。", "%d older version is not shown.|%d older versions are not shown."},
 
 	"operators.keep.do":          {"保持这个版本", "Keep this version"},
 	"operators.keep.title":       {"保持这个版本？", "Keep this version?"},

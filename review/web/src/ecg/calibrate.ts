@@ -3,7 +3,7 @@
 import { text } from "../frame/text";
 import { CARD_MM, fromKept, NOMINAL, toKeep } from "./scale";
 
-const KEY = "ecg.device-pixels-per-mm";
+const KEY = "tributary-ecg-device-pixels-per-mm";
 
 function kept(): string | null {
   try {

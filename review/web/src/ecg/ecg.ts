@@ -104,7 +104,7 @@ class Viewer {
     const p = view && plan(view.tracks, asked);
     if (!view || !p) return;
     const [drawn, spikes] = await Promise.all([
-      readPlan(this.rec, this.store, p, filters, asked.gain), spikesIn(this.rec, this.store, p),
+      readPlan(this.rec, this.store, p, filters, asked.gain), spikesIn(this.store, p),
     ]);
     if (turn !== this.turn) return;
     this.plan = p;
@@ -118,7 +118,7 @@ class Viewer {
     canvas.dataset["cells"] = JSON.stringify(p.cells.map((c, i) => ({
       name: c.name, x: c.x, y: c.y, w: c.w, t0: c.t0, dur: c.dur, recorded: c.track !== null, shift: drawn[i]!.shift,
     })));
-    $("ecg-caption").textContent = [foot.scale, foot.right, foot.warning || text("ecg.js.off"), ...foot.notes].join(" · ");
+    $("ecg-caption").textContent = [foot.scale, foot.right, foot.warning, ...foot.notes].filter(Boolean).join(" · ");
     const filtered = $("ecg-filtered");
     filtered.hidden = foot.warning === "";
     filtered.textContent = foot.warning;

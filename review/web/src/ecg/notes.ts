@@ -1,7 +1,7 @@
 // What is said about a picture, on the picture.
 
 import { text } from "../frame/text";
-import { type DisplayFilters, effective, isOn } from "./filters";
+import { type DisplayFilters, effective } from "./filters";
 import { type Asked, notDrawn, type Plan } from "./layout";
 import type { Foot, Spike } from "./paper";
 import { exact, type Recording } from "./recording";
@@ -31,7 +31,10 @@ export function recordedBand(rec: Recording, ts: Tracks): string {
     const f = rec.groups[s.group]!.leads[s.lead]!.filters;
     if (!f) return "";
     const parts: string[] = [];
-    if (f.high_pass_hz || f.low_pass_hz) parts.push((f.high_pass_hz ? decimal(exact(f.high_pass_hz), 3) : "") + "–" + (f.low_pass_hz ? decimal(exact(f.low_pass_hz), 3) : "") + " Hz");
+    const high = f.high_pass_hz && decimal(exact(f.high_pass_hz), 3);
+    const low = f.low_pass_hz && decimal(exact(f.low_pass_hz), 3);
+    if (high && low) parts.push(`${high}–${low} Hz`);
+    else if (high || low) parts.push(high ? `≥ ${high} Hz` : `≤ ${low} Hz`);
     if (f.notch_hz) parts.push(text("ecg.js.notch", decimal(exact(f.notch_hz), 3)));
     if (f.text) parts.push(f.text.slice(0, 80));
     return parts.join(", ");
@@ -63,9 +66,9 @@ export function footOf(rec: Recording, ts: Tracks, p: Plan, drawn: Drawn[], filt
   const shown = text("ecg.js.of", clock(p.start, p.total), clock(p.start + p.shown, p.total), clock(p.total, p.total));
   const at = rec.acquired.at && p.layout !== "median" ? wallClock(rec.acquired.at, p.from + p.start) : "";
   return {
-    scale: `${asked.speed} mm/s   ${asked.gain} mm/mV`,
+    scale: `${asked.speed} mm/s   ${asked.gain} mm/mV` + (on.length > 0 ? "" : "   " + text("ecg.js.off")),
     right: [at, p.layout === "median" ? "" : shown, rate].filter(Boolean).join("   "),
-    warning: isOn(filters) && on.length > 0 ? text("ecg.js.filtered", on.join(", ")) : "",
+    warning: on.length > 0 ? text("ecg.js.filtered", on.join(", ")) : "",
     notes: notes.filter(Boolean),
   };
 }
@@ -85,13 +88,9 @@ export function wallClock(acquired: string, after: number): string {
 }
 
 /** The pacemaker's spikes of what is shown. */
-export async function spikesIn(rec: Recording, store: Store, p: Plan): Promise<Spike[]> {
-  if (rec.spikes === 0) return [];
-  const from = Math.min(...p.cells.map((c) => c.t0)) * 1000;
-  const to = Math.max(...p.cells.map((c) => c.t0 + c.dur)) * 1000;
-  const body = await store.fetch(`/spikes?from=${Math.max(0, Math.floor(from))}&to=${Math.max(0, Math.ceil(to))}`);
-  const list = JSON.parse(new TextDecoder().decode(body)) as [number, string][];
-  return list.map(([ms, lead]) => ({ t: ms / 1000, lead }));
+export async function spikesIn(store: Store, p: Plan): Promise<Spike[]> {
+  const list = await store.spikes(Math.min(...p.cells.map((c) => c.t0)), Math.max(...p.cells.map((c) => c.t0 + c.dur)));
+  return list.map(([t, lead]) => ({ t, lead }));
 }
 
 /** Where the device measured on its median beat, s. */

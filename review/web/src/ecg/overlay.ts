@@ -351,9 +351,12 @@ export class Calipers {
       l.setAttribute("class", kind);
       parts.push(l);
     };
+    const labels = new Map<number, number>(); // of each row: they must not lie on one another
     for (const c of this.list) {
       const d = this.drawnOf(c);
       if (!d) continue;
+      const above = labels.get(d.cell.row) ?? 0;
+      labels.set(d.cell.row, above + 1);
       const a = this.place(d, c.a);
       const b = this.place(d, c.b);
       const top = Math.max(2, (d.cell.y - s.plan.pitch * 0.62) * s.px);
@@ -373,7 +376,7 @@ export class Calipers {
       label.textContent = describe(measure(c.a, c.b));
       const wide = label.textContent.length * 6.6;
       label.setAttribute("x", String(Math.max(4, Math.min(w - wide - 4, Math.min(a.x, b.x) + 4))));
-      label.setAttribute("y", String(Math.max(14, top + 10)));
+      label.setAttribute("y", String(Math.max(14, top + 10) + 14 * (above % 4)));
       parts.push(label);
     }
     this.svg.replaceChildren(...parts);

@@ -32,6 +32,25 @@ export class Store {
     return found;
   }
 
+  private readonly minutes = new Map<number, Promise<[number, string][]>>(); // spikes
+
+  /** The pacemaker's spikes of a stretch, s on the recording's time line, and the lead of each, "" for all. */
+  async spikes(from: number, to: number): Promise<[number, string][]> {
+    if (this.rec.spikes === 0) return [];
+    const wanted: Promise<[number, string][]>[] = [];
+    for (let minute = Math.max(0, Math.floor(from / 60)); minute * 60 < to; minute++) {
+      let found = this.minutes.get(minute);
+      if (!found) {
+        found = this.fetch(`/spikes?from=${minute * 60000}&to=${minute * 60000 + 60000}`).then((body) => JSON.parse(new TextDecoder().decode(body)) as [number, string][]);
+        found.catch(() => this.minutes.delete(minute));
+        if (this.minutes.size >= KEPT) this.minutes.delete(this.minutes.keys().next().value!);
+        this.minutes.set(minute, found);
+      }
+      wanted.push(found);
+    }
+    return (await Promise.all(wanted)).flat().map(([ms, lead]) => [ms / 1000, lead]);
+  }
+
   async fetch(path: string): Promise<ArrayBuffer> {
     const answer = await fetch(this.base + path, { credentials: "same-origin" });
     if (!answer.ok) throw new Error(String(answer.status));

@@ -60,6 +60,7 @@ func TestFaults(t *testing.T) {
 		{"F10 Kafka loses its end", kafkaLosesItsEnd},
 		{"F10 Kafka loses everything", kafkaLosesAll},
 		{"F07 S3 says 500, answers late or not at all", s3Errors},
+		{"F07 readers over broken lines", readersOverBrokenLines},
 		{"F08 S3 is away", s3Away},
 		{"F09 Kafka is away", kafkaAway},
 		{"F11 PostgreSQL is away", postgresAway},

@@ -176,34 +176,64 @@ func takeBuffer() ([]byte, func()) {
 	}
 }
 
-// send copies exactly n bytes of src to w: a file by sendfile where w allows it, all others through one
-// pooled buffer. The last piece is held back until src has said that it ended well: a store that finds a
-// wrong checksum at the end can then still spoil the answer.
-func send(w io.Writer, src io.Reader, n int64) error {
-	if f, ok := src.(*os.File); ok {
-		sent, err := io.Copy(w, io.LimitReader(f, n))
-		if err == nil && sent != n {
+// sending is a body under way. Its first piece is read before anything is sent, so that what cannot be read at all,
+// and of small bodies whatever is wrong, can still be answered as an error.
+type sending struct {
+	src   io.Reader
+	left  int64 // of src, after piece
+	buf   []byte
+	piece []byte // read, not sent
+	free  func()
+}
+
+// begin reads the first piece of the n bytes of src. The caller frees what it returns.
+func begin(src io.Reader, n int64) (*sending, error) {
+	s := &sending{src: src, left: n}
+	s.buf, s.free = takeBuffer()
+	if _, ok := src.(*os.File); ok {
+		return s, nil
+	}
+	if err := s.next(); err != nil {
+		s.free()
+		return nil, err
+	}
+	return s, nil
+}
+
+// next reads a piece. The last one is held back until src has said that it ended well: a store that finds a wrong
+// checksum at the end can then still spoil the answer.
+func (s *sending) next() error {
+	s.piece = s.buf[:min(s.left, int64(len(s.buf)))]
+	if _, err := io.ReadFull(s.src, s.piece); err != nil {
+		return noEOF(err)
+	}
+	if s.left -= int64(len(s.piece)); s.left == 0 {
+		return ended(s.src)
+	}
+	return nil
+}
+
+// to sends exactly as many bytes to w as were to be sent: a file by sendfile where w allows it, all others through
+// the one buffer.
+func (s *sending) to(w io.Writer) error {
+	if f, ok := s.src.(*os.File); ok {
+		sent, err := io.Copy(w, io.LimitReader(f, s.left))
+		if err == nil && sent != s.left {
 			err = io.ErrUnexpectedEOF
 		}
 		return err
 	}
-	buf, done := takeBuffer()
-	defer done()
-	for n > 0 {
-		piece := buf[:min(n, int64(len(buf)))]
-		if _, err := io.ReadFull(src, piece); err != nil {
-			return noEOF(err)
+	for {
+		if _, err := w.Write(s.piece); err != nil {
+			return err
 		}
-		if n -= int64(len(piece)); n == 0 {
-			if err := ended(src); err != nil {
-				return err
-			}
+		if s.left == 0 {
+			return nil
 		}
-		if _, err := w.Write(piece); err != nil {
+		if err := s.next(); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 var errLonger = errors.New("stored bytes go on after their recorded end")

@@ -153,6 +153,16 @@ func TestInflated(t *testing.T) {
 	}
 }
 
+// send copies exactly n bytes of src to w.
+func send(w io.Writer, src io.Reader, n int64) error {
+	s, err := begin(src, n)
+	if err != nil {
+		return err
+	}
+	defer s.free()
+	return s.to(w)
+}
+
 // TestManyReaders: a thousand readers at a time hold as much memory as a few hundred.
 func TestManyReaders(t *testing.T) {
 	held := 0

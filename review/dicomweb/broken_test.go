@@ -65,6 +65,40 @@ func TestMissingBlob(t *testing.T) {
 	}
 }
 
+// TestBrokenAtOnce: what breaks within the first piece is an answer too, whole small bodies among them.
+func TestBrokenAtOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		size   int
+		failAt int64
+	}{
+		"small, at its end": {3000, 3000}, "small": {3000, 10}, "large, at its begin": {1_000_000, 10},
+	} {
+		w := newWorld()
+		o := w.add(studyUID, seriesUID, instanceUID, jpegBaseline, noise(c.size), func(o *index.Object) {
+			o.Frames = part10.FrameTable{Kind: part10.Native, Count: 1, FrameBits: int64(c.size) * 8}
+			o.Bulk = []part10.Bulk{{Path: "7FE00010", VR: "OB", Length: int64(c.size)}}
+		})
+		w.failAt[o.BlobKey] = c.failAt
+		for target, accepts := range map[string][]string{
+			instancePath:                        {typeDICOM, anyDICOM},
+			"/dicom-web/studies/1.2.3":          {anyDICOM},
+			instancePath + "/frames/1":          {anyFrames, typeOctetStream},
+			instancePath + "/bulkdata/7FE00010": {typeOctetStream, typeRelated},
+		} {
+			for _, accept := range accepts {
+				rec := w.get(target, "Accept", accept)
+				wantStatus(t, rec, http.StatusInternalServerError)
+				if rec.Header().Get("Content-Type") != typeJSON || rec.Header().Get("Content-Range") != "" || rec.Header().Get("Content-Location") != "" {
+					t.Errorf("%s, %s as %s: %v", name, target, accept, rec.Header())
+				}
+			}
+		}
+		if w.memBlobs.open != 0 || readersNow.Load() != 0 {
+			t.Errorf("%s: %d readers and %d buffers left", name, w.memBlobs.open, readersNow.Load())
+		}
+	}
+}
+
 // TestAwayOnEveryPath: what passes by itself is 503 with a hint when to come again, and nothing else is.
 func TestAwayOnEveryPath(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -77,7 +111,12 @@ func TestAwayOnEveryPath(t *testing.T) {
 	} {
 		w := newWorld()
 		w.fail = c.fail
-		for _, target := range []string{"/dicom-web/studies", "/dicom-web/studies/1.2.3", "/dicom-web/studies/1.2.3/metadata", instancePath, instancePath + "/frames/1"} {
+		for _, target := range []string{
+			"/dicom-web/studies", "/dicom-web/studies/1.2.3", "/dicom-web/studies/1.2.3/metadata", instancePath, instancePath + "/frames/1",
+			instancePath + "/rendered", instancePath + "/thumbnail", instancePath + "/bulkdata/7FE00010", "/dicom-web/studies/1.2.3/thumbnail",
+			"/dicom-web/studies/1.2.3/series/1.2.3.4/rendered", instancePath + "/metadata", "/dicom-web/instances",
+			"/wado?requestType=WADO&studyUID=1.2.3&seriesUID=1.2.3.4&objectUID=1.2.3.4.5",
+		} {
 			rec := w.get(target)
 			wantStatus(t, rec, c.status)
 			if again := rec.Header().Get("Retry-After"); (again != "") != (c.status == http.StatusServiceUnavailable) {

@@ -34,13 +34,17 @@ func (s *server) deliver(w http.ResponseWriter, r *http.Request, a single) error
 		h.Set("Content-Range", fmt.Sprintf("bytes */%d", a.length))
 		return fail(http.StatusRequestedRangeNotSatisfiable, "no such range in %d bytes (at most %d ranges)", a.length, byterange.Max)
 	}
-	var src io.ReadCloser
+	var out *sending
 	if r.Method != http.MethodHead && n > 0 {
-		var err error
-		if src, err = a.open(r.Context(), off, n); err != nil {
+		src, err := a.open(r.Context(), off, n)
+		if err != nil {
 			return err
 		}
 		defer src.Close() // only read from
+		if out, err = begin(src, n); err != nil {
+			return err
+		}
+		defer out.free()
 	}
 	h.Set("Content-Type", a.contentType)
 	h.Set("Content-Length", strconv.FormatInt(n, 10))
@@ -56,10 +60,10 @@ func (s *server) deliver(w http.ResponseWriter, r *http.Request, a single) error
 		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", off, off+n-1, a.length))
 	}
 	w.WriteHeader(status)
-	if src == nil {
+	if out == nil {
 		return nil
 	}
-	if err := send(w, src, n); err != nil {
+	if err := out.to(w); err != nil {
 		s.broken(r, err)
 	}
 	return nil
@@ -108,9 +112,14 @@ func (s *server) deliverParts(w http.ResponseWriter, r *http.Request, m multi) e
 		defer cancel()
 	}
 	var src io.ReadCloser
+	var out *sending
 	if next != nil { // before the status line, so that it can still fail
 		var err error
 		if src, err = next(); err != nil {
+			return err
+		}
+		if out, err = begin(src, m.part(0).length); err != nil {
+			_ = src.Close() // only read from
 			return err
 		}
 	}
@@ -121,16 +130,20 @@ func (s *server) deliverParts(w http.ResponseWriter, r *http.Request, m multi) e
 		return nil
 	}
 	for i := range m.count {
+		p := m.part(i)
+		var err error
 		if i > 0 {
-			var err error
 			if src, err = next(); err != nil {
 				s.broken(r, err)
 			}
+			out, err = begin(src, p.length)
 		}
-		p := m.part(i)
-		_, err := w.Write(appendPartHead(head[:0], boundary, i, p))
 		if err == nil {
-			err = send(w, src, p.length)
+			_, err = w.Write(appendPartHead(head[:0], boundary, i, p))
+			if err == nil {
+				err = out.to(w)
+			}
+			out.free()
 		}
 		_ = src.Close() // only read from
 		if err != nil {

@@ -41,7 +41,7 @@ var cines struct {
 	colour, colourRLE         fixtures.Instance // cineColours
 	undecodable, video, odd   fixtures.Instance
 	calibrated, notCalibrated fixtures.Instance
-	calibratedFrame           [2]float64 // Pixel Spacing of calibrated
+	columnSpacing             float64 // of calibrated, mm
 }
 
 func theCines(t testing.TB) {
@@ -219,40 +219,53 @@ func TestCinePage(t *testing.T) {
 	})
 }
 
-// TestCinePlays: a loop plays by itself, and the page shows at least nine of ten frames that were due. How often a
-// browser on a slow machine draws at all is measured first, on the same page standing still: more cannot be shown.
+// TestCinePlays: a loop plays by itself, and the page shows at least nine of ten frames that are due. How often a
+// browser on a slow machine draws at all is measured too, on the same page standing still: more cannot be shown.
 func TestCinePlays(t *testing.T) {
 	theCines(t)
-	tab := page(t, cineView(cines.beat)+"?frame=1", testbrowser.Desktop)
-	cineWait(tab, 1)
-	const stretch = 150 // frames, five seconds
-	able := testbrowser.Eval[float64](tab, fmt.Sprintf(`new Promise((done) => {
-		const slots = new Set();
-		let start;
-		requestAnimationFrame(function tick(now) {
-			start ??= now;
-			const slot = Math.floor((now - start) / 33.333);
-			if (slot >= %d) return done(slots.size / slot);
-			slots.add(slot);
-			requestAnimationFrame(tick);
-		});
-	})`, stretch))
-	tab.Go(theWorld(t).node.URL + cineView(cines.beat))
-	tab.Wait(`document.querySelector("#canvas").dataset.playing === "true"`)
-	counts := func() (asked, shown, late, missed int) {
-		v := testbrowser.Eval[[]int](tab, `["asked", "shown", "late", "missed"].map((k) => Number(document.querySelector("#canvas").dataset[k]))`)
-		return v[0], v[1], v[2], v[3]
+	const stretch = 120 // frames, four seconds
+	tab := page(t, cineView(cines.beat), testbrowser.Desktop)
+	tab.Wait(`document.querySelector("#canvas").dataset.playing === "true" && document.querySelector("#canvas").dataset.held === "64"`)
+	const enough = 0.9
+	var shown, missed, able float64
+	for range 3 { // other programs may have the machine for a while
+		counts := testbrowser.Eval[map[string]float64](tab, fmt.Sprintf(`new Promise((done) => {
+			const c = document.querySelector("#canvas").dataset;
+			const read = () => Object.fromEntries(["asked", "shown", "late", "missed"].map((k) => [k, Number(c[k])]));
+			const before = read();
+			setTimeout(function look() {
+				const now = read();
+				if (now.asked < before.asked + %d) return setTimeout(look, 100);
+				done(Object.fromEntries(Object.entries(now).map(([k, v]) => [k, v - before[k]])));
+			}, 100);
+		})`, stretch))
+		tab.Key(" ")
+		tab.Wait(`document.querySelector("#canvas").dataset.playing === "false"`)
+		able = testbrowser.Eval[float64](tab, fmt.Sprintf(`new Promise((done) => {
+			const slots = new Set();
+			let start;
+			requestAnimationFrame(function tick(now) {
+				start ??= now;
+				const slot = Math.floor((now - start) / 33.333);
+				if (slot >= %d) return done(slots.size / slot);
+				slots.add(slot);
+				requestAnimationFrame(tick);
+			});
+		})`, stretch/2))
+		tab.Key(" ")
+		tab.Wait(`document.querySelector("#canvas").dataset.playing === "true"`)
+		t.Logf("of %v frames due %v were shown, %v drawn late, %v read late; standing still the browser drew in %.0f %% of their times",
+			counts["asked"], counts["shown"], counts["late"], counts["missed"], 100*able)
+		shown, missed = counts["shown"]/(counts["asked"]-1), counts["missed"]/counts["asked"] // one is still due
+		if shown >= enough*able {
+			break
+		}
 	}
-	asked0, shown0, late0, missed0 := counts()
-	tab.Wait(fmt.Sprintf(`document.querySelector("#canvas").dataset.asked >= %d`, asked0+stretch))
-	asked, shown, late, missed := counts()
-	asked, shown, late, missed = asked-asked0, shown-shown0, late-late0, missed-missed0
-	t.Logf("of %d frames due %d were shown, %d drawn late, %d read late; the browser itself drew in %.0f %% of their times", asked, shown, late, missed, 100*able)
-	if float64(shown) < 0.9*able*float64(asked-1) {
-		t.Errorf("%d of %d frames were shown where the browser could show %.0f %%", shown, asked, 100*able)
+	if shown < enough*able {
+		t.Errorf("%.0f %% of the frames were shown, where the browser can show %.0f %%", 100*shown, 100*able)
 	}
-	if missed > asked/10 {
-		t.Errorf("%d of %d frames were not there in time", missed, asked)
+	if missed > 0.02 {
+		t.Errorf("%.0f %% of the frames were not there in time, though all are in memory", 100*missed)
 	}
 	if n := cineNumber(t, tab, "held"); n != 64 {
 		t.Errorf("%d of the loop's 64 frames are kept, though all fit", n)
@@ -682,6 +695,50 @@ func TestCineOthers(t *testing.T) {
 	contains(t, tab.Text("main"), "Not found")
 }
 
+// TestCineVideo plays H.264 under a class of ultrasound loops, which OHIF does not show, where the browser has a decoder.
+func TestCineVideo(t *testing.T) {
+	w := theWorld(t)
+	body, err := os.Open(corpus(t, "dicom/video/syn-h264-hp41.dcm")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	at, err := cineSend(w, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uids := strings.Split(at, "/")
+	film := cineFetch(t, w, fixtures.Instance{StudyInstanceUID: uids[3], SeriesInstanceUID: uids[4], SOPInstanceUID: uids[5]}, "/rendered", "*/*")
+	f := cineFile{
+		class: cineUSMultiFrame, syntax: cineH264, modality: "US", number: 1, columns: 64, rows: 64, samples: 3, photometric: "YBR_PARTIAL_420",
+		allocated: 8, stored: 8, more: map[string]string{"NumberOfFrames": "10", "CineRate": "25"}, fragments: [][]byte{film},
+	}
+	const study = cineStudy + "6"
+	if err := w.send(bytes.NewReader(f.bytes(t, study))); err != nil {
+		t.Fatal(err)
+	}
+	tab := page(t, cineView(f.instance(study))+"?lang=en", testbrowser.Desktop)
+	tab.Wait(`document.querySelector("video").readyState > 0 || !document.querySelector("#problem").hidden`)
+	type seen struct {
+		Width, Seconds float64
+		Can, Container string
+	}
+	got := testbrowser.Eval[seen](tab, `(async () => {
+		const v = document.querySelector("video");
+		const head = await fetch(v.src, {method: "HEAD"});
+		return {Width: v.videoWidth, Seconds: v.duration || 0, Can: v.canPlayType('video/mp4; codecs="avc1.640029"'), Container: head.headers.get("Content-Type")};
+	})()`)
+	t.Logf("%+v", got)
+	if got.Can == "" || got.Container != "video/mp4" {
+		contains(t, tab.Text("#problem"), "The browser cannot play this video")
+		return
+	}
+	if got.Width == 0 || got.Seconds == 0 {
+		t.Errorf("the video is not there: %+v", got)
+	}
+	tab.Screenshot("cine-video")
+}
+
 // TestCineConflict: of two data sets under one UID the page says that there are several.
 func TestCineConflict(t *testing.T) {
 	theCines(t)
@@ -765,7 +822,8 @@ func TestCineCorpus(t *testing.T) {
 		}
 		name := filepath.Base(filepath.Dir(file)) + "/" + filepath.Base(file)
 		tab.Go(w.node.URL + at + "?lang=en")
-		tab.Wait(`["ready", "problem"].includes(document.querySelector("#viewer").dataset.state) || document.querySelector("video, .cine-plain")`)
+		tab.Wait(`["ready", "problem"].includes(document.querySelector("#viewer").dataset.state) || document.querySelector(".cine-plain") ||
+			document.querySelector("video")?.readyState > 0 || document.querySelector("video") && !document.querySelector("#problem").hidden`)
 		cineDrawn(tab)
 		state := testbrowser.Eval[string](tab, `(() => {
 			const kind = document.querySelector("#viewer").dataset.kind;
@@ -788,8 +846,8 @@ func TestCineCorpus(t *testing.T) {
 		if kind == "blank" {
 			t.Errorf("%s is blank", name)
 		}
-		if kind == "problem" {
-			t.Logf("%s: %s", name, strings.Join(strings.Fields(why), " "))
+		if kind != "picture" {
+			t.Logf("%s: %s %s", name, kind, strings.Join(strings.Fields(why), " "))
 		}
 	}
 	t.Log(opened)

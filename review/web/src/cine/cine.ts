@@ -72,7 +72,7 @@ async function open(page: HTMLElement): Promise<void> {
 
   const corners = new Map([...document.querySelectorAll<HTMLElement>("[data-corner]")].map((e) => [e.dataset["corner"], e]));
   const parts: Parts = {
-    stage, canvas: one("#canvas"), layer: one("#marks"), list: one("#measures"),
+    stage, canvas: one("#canvas"), layer: one("#marks"), list: one("#measures"), loaded: one("#loaded"),
     corner: (name) => corners.get(name) ?? stage,
   };
   const frames = one<HTMLInputElement>("#frames");

@@ -24,6 +24,7 @@ export interface Parts {
   readonly canvas: HTMLCanvasElement;
   readonly layer: SVGSVGElement;
   readonly list: HTMLOListElement;
+  readonly loaded: HTMLCanvasElement; // a pixel for a frame, or for some
   readonly corner: (name: "where" | "how" | "zoom" | "info" | "left" | "right" | "top" | "bottom") => HTMLElement;
 }
 
@@ -63,6 +64,7 @@ export class Viewer {
   private speed = 1;
   private scheduled = false;
   private drawMillis = 0;
+  private cacheOf = -1; // the frame for which the strip was drawn
   private readonly painter: Painter;
   private readonly header: Elements;
 
@@ -88,7 +90,7 @@ export class Viewer {
     this.store = new Store<Frame>({
       count: this.count, budget: budget(), parallel: pixels > 4 << 20 ? 2 : 6,
       load: (frame, signal) => source.load(frame, signal),
-      came: (frame) => this.came(frame),
+      came: () => this.came(),
       failed: (frame, why) => this.failed(frame, why),
       now: () => performance.now(),
     });
@@ -189,9 +191,9 @@ export class Viewer {
     this.store.want(this.frame, lead, this.playing ? farthest : fits ? this.count - 1 : neighbours);
   }
 
-  private came(frame: number): void {
+  private came(): void {
     if (!this.playing) this.fetch(); // now the size of a frame is known
-    if (frame === this.frame || this.waiting !== undefined) this.invalidate();
+    this.invalidate();
   }
 
   private failed(frame: number, why: unknown): void {
@@ -421,7 +423,21 @@ export class Viewer {
       held: String(this.store.cache.size), bytes: String(this.store.cache.bytes), matrix: m.map((v) => +v.toFixed(4)).join(" "),
       window: voi && !isTable(voi) ? `${voi.center} ${voi.width} ${voi.fn}` : "", pending: String(this.store.pending),
     };
+    if (d["held"] !== now["held"] || this.cacheOf !== this.frame) this.strip();
     for (const [k, v] of Object.entries(now)) if (d[k] !== v) d[k] = v;
+  }
+
+  /** Shows which frames are in memory. */
+  private strip(): void {
+    this.cacheOf = this.frame;
+    const c = this.parts.loaded;
+    const width = Math.min(this.count, 1000);
+    if (c.width !== width) c.width = width;
+    const ctx = c.getContext("2d");
+    if (!ctx) return;
+    ctx.clearRect(0, 0, width, 1);
+    ctx.fillStyle = getComputedStyle(c).color;
+    for (const f of this.store.cache.frames()) ctx.fillRect(Math.floor((f * width) / this.count), 0, 1, 1);
   }
 
   /** Where a place of the picture is on the stage, CSS pixels. */

@@ -99,6 +99,12 @@ func readersCalls(t *testing.T, db *DB, studies int) map[string]func() error {
 			calls[q.name] = func() error { _, err := db.Arrivals(ctx, q.query); return err }
 		}
 	}
+	for _, status := range []string{ArrivalStored, ArrivalConflict, ArrivalKept, ArrivalDerived, ArrivalQuarantined} {
+		calls["arrivals that are "+status] = func() error {
+			_, err := db.Arrivals(ctx, ArrivalQuery{Tenant: "clinic", Status: status, Door: "dimse", Device: "kit-7"})
+			return err
+		}
+	}
 	return calls
 }
 

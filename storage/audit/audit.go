@@ -108,7 +108,7 @@ CREATE TABLE blobs (n INTEGER PRIMARY KEY, key TEXT NOT NULL, kind TEXT NOT NULL
 	header TEXT NOT NULL, layout TEXT NOT NULL);
 CREATE TABLE events (n INTEGER PRIMARY KEY, id TEXT NOT NULL, type INTEGER NOT NULL, part INTEGER NOT NULL, off INTEGER NOT NULL,
 	object TEXT NOT NULL, tenant TEXT NOT NULL, key TEXT NOT NULL, bytes INTEGER NOT NULL, sha TEXT NOT NULL, dsha TEXT NOT NULL,
-	dsoff INTEGER NOT NULL, sop TEXT NOT NULL, syntax TEXT NOT NULL);
+	dsoff INTEGER NOT NULL, sop TEXT NOT NULL, syntax TEXT NOT NULL, announced TEXT NOT NULL DEFAULT '');
 CREATE TABLE attached (n INTEGER PRIMARY KEY, event INTEGER NOT NULL, key TEXT NOT NULL, encoding TEXT NOT NULL, bytes INTEGER NOT NULL);
 CREATE TABLE found (n INTEGER PRIMARY KEY, kind TEXT NOT NULL, tenant TEXT NOT NULL, object TEXT NOT NULL, event TEXT NOT NULL,
 	sop TEXT NOT NULL, dsha TEXT NOT NULL, syntax TEXT NOT NULL, key TEXT NOT NULL, sha TEXT NOT NULL, bytes INTEGER NOT NULL);
@@ -299,8 +299,8 @@ func (a *audit) event(ctx context.Context, r eventlog.Record) error {
 	if err != nil {
 		body = nil // what err says may quote a body
 	}
-	const insert = `INSERT INTO events (n, id, type, part, off, object, tenant, key, bytes, sha, dsha, dsoff, sop, syntax)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	const insert = `INSERT INTO events (n, id, type, part, off, object, tenant, key, bytes, sha, dsha, dsoff, sop, syntax, announced)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	n := a.report.Events
 	switch body := body.(type) {
 	case *event.Instance:
@@ -314,13 +314,13 @@ func (a *audit) event(ctx context.Context, r eventlog.Record) error {
 			}
 		}
 		return a.file.insert(ctx, insert, n, r.Event.ID, kind, r.Partition, r.Offset, body.ObjectID, body.Tenant, body.Blob.Key, body.Blob.Bytes,
-			body.Blob.SHA256, body.Blob.DatasetSHA256, body.Blob.DatasetOffset, body.IDs.SOPInstanceUID, body.Blob.TransferSyntaxUID)
+			body.Blob.SHA256, body.Blob.DatasetSHA256, body.Blob.DatasetOffset, body.IDs.SOPInstanceUID, body.Blob.TransferSyntaxUID, body.Redescribes)
 	case *event.Resolution:
 		// A decision about an object that is resolved takes the bytes away (type and action together).
 		if kind == quarantineResolved && body.Action != "removed" && body.Action != "retried" {
 			kind = conflictResolved
 		}
-		return a.file.insert(ctx, insert, n, r.Event.ID, kind, r.Partition, r.Offset, body.ObjectID, body.Tenant, body.BlobKey, 0, "", "", 0, "", "")
+		return a.file.insert(ctx, insert, n, r.Event.ID, kind, r.Partition, r.Offset, body.ObjectID, body.Tenant, body.BlobKey, 0, "", "", 0, "", "", "")
 	}
 	if _, signal := body.(*event.StudySent); signal {
 		return nil // it is about no bytes
@@ -338,6 +338,7 @@ func (a *audit) arrange(ctx context.Context) error {
 		// The same event may be in the log more than once.
 		"DELETE FROM events WHERE EXISTS (SELECT 1 FROM events f WHERE f.id = events.id AND f.n < events.n)",
 		"CREATE INDEX events_key ON events (key)",
+		"CREATE INDEX events_announced ON events (announced) WHERE announced <> ''",
 		"CREATE INDEX events_object ON events (object, type)",
 		"CREATE INDEX blobs_key ON blobs (key)",
 		"CREATE INDEX blobs_decision ON blobs (object) WHERE kind = 'decision'",

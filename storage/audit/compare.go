@@ -279,7 +279,8 @@ func (a *audit) eachRow(ctx context.Context, code Code, query string) error {
 
 func (a *audit) rowsWithoutEvent(ctx context.Context) error {
 	return a.eachRow(ctx, RowWithoutEvent, `SELECT f.n, f.kind, f.tenant, f.object, f.event, f.key, '' FROM found f
-		WHERE f.n > ? AND NOT EXISTS (SELECT 1 FROM events e WHERE e.id = f.event) ORDER BY f.n LIMIT ?`)
+		WHERE f.n > ? AND NOT EXISTS (SELECT 1 FROM events e WHERE e.id = f.event)
+		AND NOT EXISTS (SELECT 1 FROM events e WHERE e.announced = f.event AND e.announced <> '') ORDER BY f.n LIMIT ?`)
 }
 
 func (a *audit) rowsThatDiffer(ctx context.Context) error {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -21,6 +23,7 @@ import (
 	"github.com/tributary-dicom/tributary/fixtures"
 	"github.com/tributary-dicom/tributary/internal/faultproxy"
 	"github.com/tributary-dicom/tributary/internal/testbrowser"
+	"github.com/tributary-dicom/tributary/review/web"
 )
 
 // receipt is what the node answers for a file.
@@ -69,16 +72,19 @@ func (w *world) post(data []byte, name string) (r receipt, err error) {
 	return r, json.NewDecoder(answer.Body).Decode(&r)
 }
 
-// twoVersions sends a picture, and another under its SOP Instance UID.
+// twoVersions sends a picture, and another under its SOP Instance UID, whose patient is called another name.
 func (w *world) twoVersions(t testing.TB, p fixtures.Patient) (first, second receipt) {
 	t.Helper()
-	data := whole(t, p.NewStudy("US", "versions").UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64, Encoding: fixtures.NativeGray}))
+	still := func() []byte {
+		return whole(t, p.NewStudy("US", "versions").UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64, Encoding: fixtures.NativeGray}))
+	}
+	p.Charset, p.Name = fixtures.UTF8, "Zhang^Wei=张^伟"
 	var err error
-	if first, err = w.post(data, "first.dcm"); err != nil {
+	if first, err = w.post(still(), "first.dcm"); err != nil {
 		t.Fatal(err)
 	}
-	data[len(data)-1] ^= 0xff // a pixel
-	if second, err = w.post(data, "second.dcm"); err != nil {
+	p.Name = "Zhang^Wei=章^伟"
+	if second, err = w.post(still(), "second.dcm"); err != nil {
 		t.Fatal(err)
 	}
 	if first.Status != "stored" || second.Status != "conflict" {
@@ -275,6 +281,104 @@ func TestUploadPhone(t *testing.T) {
 	tab.Screenshot("operators-uploaded-zh-CN")
 }
 
+// TestUploadArchives: what the node does not take as one recording goes member by member.
+func TestUploadArchives(t *testing.T) {
+	theWorld(t)
+	still := func(n int) []byte {
+		return whole(t, patientOf(10).NewStudy("US", fmt.Sprint("zip", n)).UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64}))
+	}
+	// A name in GBK, as Windows in China writes it, stored without compression.
+	var gbk bytes.Buffer
+	z := zip.NewWriter(&gbk)
+	for i, name := range []string{"\xd0\xc4\xb5\xe7\xcd\xbc.dcm", "b.dcm"} { // 心电图
+		w, err := z.CreateHeader(&zip.FileHeader{Name: name, NonUTF8: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(still(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	rotten := archive(t, "x.dcm", still(3), "y.dcm", still(4))
+	rotten[200] ^= 0xff // within x.dcm
+	record := archive(t, "rec/r.hea", []byte("r 1 250 10\nr.dat 16 200 16 0 0 0 0 I\n"), "rec/r.dat", bytes.Repeat([]byte{1, 0}, 10))
+	tab := page(t, "/pages/upload?lang=en", testbrowser.Desktop)
+	tab.Allow("415")
+	choose(tab, files(t, "one.zip", archive(t, "only.dcm", still(2)), "names.zip", gbk.Bytes(), "rotten.zip", rotten, "record.zip", record,
+		"junk.zip", archive(t, "setup.exe", []byte("MZ")))...)
+	tab.Wait(`document.querySelector("#all-said").textContent.startsWith("All done")`)
+	all := lines(tab)
+	for name, want := range map[string]string{
+		"only.dcm": "Stored", "心电图.dcm": "Stored", "b.dcm": "Stored", "y.dcm": "Stored", "x.dcm": "Failed", "record.zip": "Stored", "junk.zip": "Failed",
+	} {
+		if l := all[name]; l.Badge != want {
+			t.Errorf("%s is %+v, want %s", name, l, want)
+		}
+	}
+	contains(t, all["x.dcm"].Why, "damaged")
+	contains(t, all["junk.zip"].Why, "nothing to upload")
+	if len(all) != 7 {
+		t.Errorf("the page shows %v", all)
+	}
+}
+
+// TestUploadDrop: files that are dropped anywhere on the page go.
+func TestUploadDrop(t *testing.T) {
+	theWorld(t)
+	tab := page(t, "/pages/upload?lang=en", testbrowser.Desktop)
+	tab.Allow("415")
+	tab.Do(chromedp.Evaluate[chromedp.Void](`{
+		const data = new DataTransfer();
+		data.items.add(new File(["hello"], "dropped.txt"));
+		document.querySelector("main").dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+	}`))
+	tab.Wait(allDone)
+	if l := lines(tab)["dropped.txt"]; l.Badge != "Refused" {
+		t.Errorf("the file is %+v", l)
+	}
+}
+
+// TestUploadElsewhere: pages of a node that takes no files say so, unless what is in front of it brings uploads to one
+// that does.
+func TestUploadElsewhere(t *testing.T) {
+	w := theWorld(t)
+	upstream, err := url.Parse(w.node.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := web.New(web.Config{})
+	for name, proxied := range map[string]bool{"alone": false, "behind a proxy": true} {
+		t.Run(name, func(t *testing.T) {
+			mux := http.NewServeMux()
+			mux.Handle("/pages/", reader)
+			if proxied {
+				mux.Handle("/upload", httputil.NewSingleHostReverseProxy(upstream))
+				mux.Handle("/upload/tus/", httputil.NewSingleHostReverseProxy(upstream))
+			}
+			server := httptest.NewServer(mux)
+			t.Cleanup(server.Close)
+			tab := testbrowser.Open(t, testbrowser.Phone)
+			tab.Allow("404")
+			tab.Go(server.URL + "/pages/upload?lang=en")
+			if !proxied {
+				contains(t, tab.Text("#elsewhere"), "does not take files", "/pages/upload")
+				tab.Axe()
+				tab.Screenshot("operators-elsewhere")
+				return
+			}
+			tab.Wait(`document.querySelector("#elsewhere").hidden && !document.querySelector("#upload").hidden`)
+			choose(tab, files(t, "a.dcm", whole(t, patientOf(11).NewStudy("US", "proxy").UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64})))...)
+			tab.Wait(allDone)
+			if l := lines(tab)["a.dcm"]; l.Badge != "Stored" {
+				t.Errorf("the file is %+v", l)
+			}
+		})
+	}
+}
+
 // slowLine puts a line in front of the node that takes 4 MB/s, and returns it with its address.
 func slowLine(t *testing.T, w *world) (*faultproxy.Proxy, string) {
 	t.Helper()
@@ -442,7 +546,7 @@ func TestConflictPromote(t *testing.T) {
 	tab.Click(`a[href="` + at + `"]`)
 	tab.Wait(`location.pathname === "` + at + `" && document.readyState === "complete"`)
 	contains(t, tab.Text(".version.current"), "Readers see this", first.ID)
-	contains(t, tab.Text("main"), "kit-7", "石桥镇卫生院", "Waits for a decision")
+	contains(t, tab.Text("main"), "kit-7", "石桥镇卫生院", "Waits for a decision", "PatientName", "Zhang^Wei=章^伟")
 	tab.Click(`a[href="` + at + "/promote/" + second.ID + `"]`)
 	tab.Wait(`document.querySelector("form[method=post]")`)
 	tab.Click("form[method=post] button")

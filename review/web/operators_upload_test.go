@@ -40,10 +40,16 @@ func TestUploadForm(t *testing.T) {
 		has    []string
 		lacks  []string
 	}{
-		"kept": {201, `[{"id":"01A","format":"dicom","bytes":1234,"study":"1.2","status":"stored"},{"id":"01B","study":"1.3","status":"duplicate"}]`, 201,
-			[]string{"2 of 2 files kept", `href="/pages/studies/1.2"`, `href="/pages/receipts/01A"`, "1.23 kB", "notice ok", "Here already"}, nil},
-		"some": {207, `[{"id":"01A","study":"1.2","status":"quarantined","reason":"truncated"},{"id":"","status":"refused","reason":"unsupported-format","detail":"<i>"}]`, 207,
-			[]string{"1 of 2 files kept", "The file is cut off", "Files of this format are not taken", "notice bad"}, []string{"/pages/studies/", "<i>"}},
+		"kept": {
+			201, `[{"id":"01A","format":"dicom","bytes":1234,"study":"1.2","status":"stored"},{"id":"01B","study":"1.3","status":"duplicate"}]`, 201,
+			[]string{"2 of 2 files kept", `href="/pages/studies/1.2"`, `href="/pages/receipts/01A"`, "1.23 kB", "notice ok", "Here already"},
+			nil,
+		},
+		"some": {
+			207, `[{"id":"01A","study":"1.2","status":"quarantined","reason":"truncated"},{"id":"","status":"refused","reason":"unsupported-format","detail":"<i>"}]`, 207,
+			[]string{"1 of 2 files kept", "The file is cut off", "Files of this format are not taken", "notice bad"},
+			[]string{"/pages/studies/", "<i>"},
+		},
 		"one refusal":    {503, `{"id":"","status":"refused","reason":"out-of-resources","retry":true}`, 503, []string{"0 of 1 files kept", "The node cannot store anything now"}, nil},
 		"too slow":       {408, `[{"id":"","status":"refused","reason":"aborted"}]`, 400, []string{"did not arrive whole"}, nil},
 		"many":           {201, many, 201, []string{"2 more files are not listed", strconv.Itoa(maxShownReceipts+2) + " of"}, nil},

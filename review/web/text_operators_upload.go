@@ -39,6 +39,7 @@ var operatorsUploadText = catalogue{
 	"operators.up.opening":    {"正在打开压缩包…", "Opening the archive…"},
 	"operators.up.unpacked":   {"压缩包内有 %d 个文件，逐个上传", "An archive of %d file, sent one by one|An archive of %d files, sent one by one"},
 	"operators.up.badzip":     {"无法打开这个压缩包：已损坏、已加密，或不支持其压缩方式。请先解压，再上传其中的文件。", "This archive cannot be opened: it is damaged, encrypted, or packed in a way that browsers cannot unpack. Unpack it and upload the files."},
+	"operators.up.badmember":  {"压缩包里的这个文件已损坏，无法解压。请从原处重新复制压缩包。", "This file cannot be unpacked: the archive is damaged. Copy it again from where it came."},
 	"operators.up.emptyzip":   {"压缩包里没有可上传的文件。", "There is nothing to upload in this archive."},
 	"operators.up.passed":     {"略过 %d 个与检查无关的文件。", "%d file that is no part of a study was passed over.|%d files that are no part of a study were passed over."},
 	"operators.up.toomany":    {"一次最多 %d 个文件，其余的没有加入。", "At most %d files at once; the others were not added."},

@@ -5,6 +5,7 @@ import { type Origin, sendPlain } from "./plain";
 import { Failure, type Receipt } from "./request";
 import { Transfer, size } from "./transfer";
 import { dropTus, sendTus, unfinished } from "./tus";
+import { BadZip } from "./zip";
 
 /** Files at once: more do not make a thin line faster, and each waits for a disk. */
 const lanes = 3;
@@ -186,6 +187,10 @@ export class Uploads {
         return;
       } catch (e) {
         if (signal.aborted) return;
+        if (e instanceof BadZip) {
+          t.fail(text("operators.up.badmember"));
+          return;
+        }
         const why = e instanceof Failure ? e : new Failure("unreadable");
         if (!why.passing || n >= tries) {
           t.fail(text(why.kind === "line" || why.kind === "busy" ? "operators.up.offline" : `operators.up.${why.kind}`, why.status));

@@ -103,8 +103,8 @@ func (u *uploader) Close() error { return nil }
 // one: anything else would pass for kept.
 func receiptOutcome(got reply) (Outcome, error) {
 	var r struct {
-		ID, Status, Reason, Detail string
-		Retry                      bool
+		ID, Status, Reason, Detail, Study string
+		Retry                             bool
 	}
 	if err := json.Unmarshal(got.body, &r); err != nil {
 		return Outcome{}, fmt.Errorf("the node says %s without a receipt", got.status)
@@ -118,7 +118,7 @@ func receiptOutcome(got reply) (Outcome, error) {
 	default:
 		return Outcome{}, fmt.Errorf("the node says %s without a receipt", got.status)
 	}
-	return Outcome{Status: r.Status, Code: r.Reason, Detail: r.Detail, ID: r.ID}, nil
+	return Outcome{Status: r.Status, Code: r.Reason, Detail: r.Detail, ID: r.ID, Study: r.Study}, nil
 }
 
 // stower sends by STOW-RS, one instance a request.

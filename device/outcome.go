@@ -11,6 +11,7 @@ type Outcome struct {
 	Code   string `json:"code,omitempty"`   // the protocol's code: a DIMSE status or Failure Reason in hex, a reason code
 	Detail string `json:"detail,omitempty"` // in words
 	ID     string `json:"id,omitempty"`     // receipt, where the protocol gives one
+	Study  string `json:"study,omitempty"`  // Study Instance UID, where the receipt has one
 }
 
 // Outcomes. C-STORE and STOW-RS say Stored for duplicates and conflicts too.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tributary-dicom/tributary/device"
 	"github.com/tributary-dicom/tributary/ingest/bulkimport"
+	"github.com/tributary-dicom/tributary/pipeline/event"
 )
 
 type importCmd struct {
@@ -66,13 +67,16 @@ func (c *importCmd) Run(ctx context.Context, std streams) error {
 	if c.Parallel < 1 || c.Parallel > 64 || c.Retries < 0 || c.MaxFiles < 1 {
 		return usagef("--parallel is 1 to 64, --retries is 0 or more, --max-files 1 or more")
 	}
-	imp := &importing{c: c, std: std, target: target, sum: importSummary{Status: map[string]int{}, Reasons: map[string]int{}}}
+	imp := &importing{c: c, std: std, target: target, studies: map[string]bool{}, sum: importSummary{Status: map[string]int{}, Reasons: map[string]int{}}}
 	if !c.DryRun {
 		if imp.journal, err = openImportJournal(c.journalPath(target), c.Again); err != nil {
 			return err
 		}
 	}
 	err = imp.run(ctx)
+	if err == nil {
+		imp.complete(ctx)
+	}
 	if imp.journal != nil {
 		err = errors.Join(err, imp.journal.Close())
 	}
@@ -104,9 +108,10 @@ type importing struct {
 	journal *importJournal
 	bar     *progress
 
-	mu  sync.Mutex
-	sum importSummary
-	out error // of printing
+	mu      sync.Mutex
+	studies map[string]bool // of this run's objects; nil when they are not to be told complete
+	sum     importSummary
+	out     error // of printing
 }
 
 func (i *importing) run(ctx context.Context) error {
@@ -199,7 +204,35 @@ func (i *importing) one(ctx context.Context, s device.Sender, e bulkimport.Entry
 			i.keep(i.journal.add(e.Key, r.Outcome))
 		}
 	}
+	i.note(r)
 	i.print(r)
+}
+
+// maxCompleted bounds how many studies one run tells complete. Those of a larger one are so when they are quiet.
+const maxCompleted = 100_000
+
+// note remembers an object's study, or, when the object is not where readers find it, that no study of the run is known
+// to be whole: of which one it is, nobody can say.
+func (i *importing) note(r sendResult) {
+	switch {
+	case i.studies == nil || r.Study != "" && i.studies[r.Study]:
+	case r.Error != "" || !r.Kept() || r.Status == device.Quarantined || len(i.studies) == maxCompleted:
+		i.studies = nil
+	case r.Study != "":
+		i.studies[r.Study] = true
+	}
+}
+
+// complete tells the node that the studies of this run have been sent whole. What an earlier run sent of them is there.
+func (i *importing) complete(ctx context.Context) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.studies) == 0 || i.c.DryRun || i.sum.Refused > 0 || i.target.Via == device.ViaDICOM {
+		return
+	}
+	if err := i.target.Complete(ctx, event.SignalImport, slices.Sorted(maps.Keys(i.studies))); err != nil {
+		fmt.Fprintf(i.std.err, "The node was not told that the studies are complete (%v). They count as such when they have been quiet.\n", err)
+	}
 }
 
 // keep remembers the first error of writing.

@@ -50,6 +50,10 @@ func NewCompleteness(cfg CompletenessConfig) http.Handler {
 		mux.HandleFunc("GET /completeness/{study}", func(w http.ResponseWriter, r *http.Request) {
 			study := r.PathValue("study")
 			s, err := cfg.States.StudyState(r.Context(), cfg.Tenant, study)
+			if errors.Is(err, index.ErrNotFound) {
+				writeJSON(w, http.StatusNotFound, map[string]string{"error": "no instance of this study is known"})
+				return
+			}
 			d.answer(w, http.StatusOK, stateOf(study, s), err)
 		})
 	}

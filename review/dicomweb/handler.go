@@ -80,7 +80,7 @@ func nothing(http.ResponseWriter, *http.Request) error {
 
 // root is WADO-URI for clients that are told one address for everything, dicomweb-client among them.
 func (s *server) root(w http.ResponseWriter, r *http.Request) error {
-	if !r.URL.Query().Has("requestType") {
+	if q, err := readURI(r.URL.RawQuery); err != nil || q["requestType"] == "" {
 		return nothing(w, r)
 	}
 	return s.wadoURI(w, r)

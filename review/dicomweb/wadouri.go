@@ -9,23 +9,48 @@ import (
 	"github.com/tributary-dicom/tributary/storage/index"
 )
 
-// uriRequest is the query of a WADO-URI request (PS3.18 §9.1.2), each parameter once.
+// uriRequest is the query of a WADO-URI request (PS3.18 §9.1.2), each parameter once, in the spelling of the standard.
 type uriRequest map[string]string
 
-// wadoURI serves one instance by a query instead of a path (PS3.18 §9): the file itself, or what /rendered
-// would serve. Parameter names and values are taken in the spelling of the standard. Nothing is made
-// anonymous and no presentation state is applied: who asks for that is refused, not answered with less.
-func (s *server) wadoURI(w http.ResponseWriter, r *http.Request) error {
-	params, err := parseParams(r.URL.RawQuery)
+// uriNames are the parameters by their names in lower case: clients spell requestType in every way.
+var uriNames = func() map[string]string {
+	names := map[string]string{}
+	for _, n := range []string{
+		"requestType", "studyUID", "seriesUID", "objectUID", "contentType", "charset", "anonymize", "annotation", "rows", "columns", "region",
+		"windowCenter", "windowWidth", "frameNumber", "imageQuality", "presentationUID", "presentationSeriesUID", "transferSyntax",
+	} {
+		names[strings.ToLower(n)] = n
+	}
+	return names
+}()
+
+// readURI reads a query. A parameter may be repeated with the same value: viewers append what they are configured to.
+func readURI(raw string) (uriRequest, error) {
+	params, err := parseParams(raw)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	q := uriRequest{}
 	for _, p := range params {
-		if _, twice := q[p.key]; twice {
-			return fail(http.StatusBadRequest, "the parameter %s is there twice", clip(p.key))
+		name := uriNames[strings.ToLower(p.key)]
+		if name == "" {
+			continue
 		}
-		q[p.key] = p.value
+		if v, twice := q[name]; twice && v != p.value {
+			return nil, fail(http.StatusBadRequest, "the parameter %s is there twice", name)
+		}
+		q[name] = p.value
+	}
+	return q, nil
+}
+
+// wadoURI serves one instance by a query instead of a path (PS3.18 §9): the file itself, or what /rendered
+// would serve. Parameters that are not known are ignored. Nothing is made anonymous and no presentation state is
+// applied: who asks for that is refused, not answered with less.
+func (s *server) wadoURI(w http.ResponseWriter, r *http.Request) error {
+	q, err := readURI(r.URL.RawQuery)
+	if err != nil {
+		return err
 	}
 	sc, err := q.scope(s.Tenant(r))
 	if err != nil {
@@ -63,7 +88,7 @@ func (s *server) wadoURI(w http.ResponseWriter, r *http.Request) error {
 
 func (q uriRequest) scope(tenant string) (index.Scope, error) {
 	sc := index.Scope{Tenant: tenant}
-	if q["requestType"] != "WADO" {
+	if !strings.EqualFold(q["requestType"], "WADO") {
 		return sc, fail(http.StatusBadRequest, "requestType must be WADO (PS3.18 §9.1.2.1)")
 	}
 	for name, to := range map[string]*string{"studyUID": &sc.StudyInstanceUID, "seriesUID": &sc.SeriesInstanceUID, "objectUID": &sc.SOPInstanceUID} {
@@ -102,13 +127,14 @@ func (s *server) usual(ctx context.Context, sc index.Scope) ([]mediaRange, error
 }
 
 // dicom is the Accept header that asks for the same as a request for application/dicom. Without
-// transferSyntax the stored one is sent: older readers decode what comes.
+// transferSyntax the stored one is sent: older readers decode what comes. Explicit VR Little Endian is sent whatever
+// was asked for, as what there is where another one cannot be had (PS3.18 §9.1.2.2.3).
 func (q uriRequest) dicom(it item) []mediaRange {
 	m := mediaRange{name: typeDICOM, q: 1000}
 	if !it.isDICOM() {
 		m.name = "*/*"
 	}
-	if syntax := strings.TrimSpace(q["transferSyntax"]); syntax != "" && it.isDICOM() {
+	if syntax := strings.TrimSpace(q["transferSyntax"]); syntax != "" && it.isDICOM() && it.syntax != explicitVRLittleEndian {
 		m.params = map[string]string{"transfer-syntax": syntax}
 	}
 	return []mediaRange{m}

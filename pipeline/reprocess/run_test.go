@@ -439,7 +439,8 @@ func TestSelectionValidate(t *testing.T) {
 // FuzzRequest holds that whatever a request or a kept job says, it is refused or bounded, and survives being written.
 func FuzzRequest(f *testing.F) {
 	for _, r := range []Request{
-		{}, {DryRun: true, Speed: Speed{Objects: 10, Bytes: 1 << 20, Parallel: 2}},
+		{},
+		{DryRun: true, Speed: Speed{Objects: 10, Bytes: 1 << 20, Parallel: 2}},
 		{Selection: Selection{Studies: []string{"1.2.3", "1.2"}, Kinds: kinds, Reasons: []string{"truncated"}, From: time.Unix(1, 0).UTC(), OlderThan: 1}},
 		{Selection: Selection{Force: true, Modalities: []string{"ECG"}, Formats: []string{"aecg"}}},
 	} {

@@ -11,6 +11,7 @@ import (
 var meanings = map[string]ecg.MeasurementKind{
 	"rr interval": ecg.RRInterval, "r-r interval": ecg.RRInterval, "pp interval": ecg.PPInterval, "pr interval": ecg.PRInterval,
 	"pq interval": ecg.PRInterval, "p duration": ecg.PDuration, "p wave duration": ecg.PDuration, "qrs duration": ecg.QRSDuration,
+	"p-r interval": ecg.PRInterval, "q-t interval": ecg.QTInterval, "q-t interval corrected": ecg.QTcInterval, // as LOINC has them
 	"qt interval": ecg.QTInterval, "qtc interval": ecg.QTcInterval, "qt dispersion": ecg.QTDispersion,
 	"p axis": ecg.PAxis, "qrs axis": ecg.QRSAxis, "t axis": ecg.TAxis, "r axis": ecg.QRSAxis,
 	"ventricular heart rate": ecg.VentricularRate, "ventricular rate": ecg.VentricularRate, "heart rate": ecg.VentricularRate,

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/tributary-dicom/tributary/fixtures"
 	"github.com/tributary-dicom/tributary/internal/testbrowser"
 	"github.com/tributary-dicom/tributary/internal/testnode"
@@ -40,6 +42,7 @@ type world struct {
 	versions       fixtures.Study      // one SOP Instance UID with two data sets
 	many           fixtures.Study      // 130 stills in one series
 	manyInstances  []fixtures.Instance // in order
+	queue          []fixtures.Study    // more than a page of studies of 分页测, oldest first
 }
 
 var shared struct {
@@ -134,6 +137,14 @@ func newWorld(bin string) (w *world, err error) {
 		w.mixed.UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64}), other.UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64, Number: 2}),
 		w.versions.UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64}), version.UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64}))
 	all = append(all, w.manyInstances...)
+	waiting := w.village[3]
+	waiting.ID, waiting.Name, waiting.Charset = "K-30000", "分页^测", fixtures.UTF8
+	for n := range 60 {
+		s := waiting.NewStudy("US", fmt.Sprint("queue", n))
+		s.Date, s.Time = "20190301", fmt.Sprintf("08%02d00", n)
+		w.queue = append(w.queue, s)
+		all = append(all, s.UltrasoundStill(fixtures.Still{Columns: 64, Rows: 64, Encoding: fixtures.NativeGray}))
+	}
 	for _, i := range all {
 		body := i.Open()
 		err := w.send(body)
@@ -180,6 +191,11 @@ func corpus(t testing.TB, pattern string) []string {
 		t.Skipf("no %s in the corpora", pattern)
 	}
 	return files
+}
+
+// clear empties a field.
+func clear(selector string) chromedp.Action[chromedp.Void] {
+	return chromedp.Clear(chromedp.CSS(selector))
 }
 
 // study is the path of a study's page.

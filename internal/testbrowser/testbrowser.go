@@ -20,9 +20,12 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // patience bounds every wait. Generous: test machines are shared.
@@ -290,11 +293,31 @@ func (b *Tab) Type(selector, text string) {
 	b.Do(chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
-// Key presses keys, one after another, wherever the focus is: "/", kb.Tab, kb.Enter.
+// Key presses keys, one after another, wherever the focus is: "/", kb.Tab, kb.Enter. As of a keyboard, a key types its
+// character unless the page keeps that from happening.
 func (b *Tab) Key(keys ...string) {
 	b.t.Helper()
-	for _, k := range keys {
-		b.Do(chromedp.KeyEvent(k))
+	for _, r := range strings.Join(keys, "") {
+		events := kb.Encode(r)
+		typed := ""
+		for _, e := range events {
+			if e.Type == kb.KeyChar {
+				typed = e.Text
+			}
+		}
+		for _, e := range events {
+			switch e.Type {
+			case kb.KeyChar: // comes with the key
+				continue
+			case kb.KeyUp:
+			default:
+				e.Type, e.Text = kb.KeyRawDown, typed
+				if typed != "" {
+					e.Type = kb.KeyDown
+				}
+			}
+			Call(b, input.DispatchKeyEvent, *e)
+		}
 	}
 }
 
@@ -312,6 +335,12 @@ func Call[P, R any](b *Tab, command cdp.Command[P, R], params P) R {
 		b.t.Fatal(err)
 	}
 	return answer
+}
+
+// NoScripts makes the tab run no scripts of pages; those of tests run.
+func NoScripts(b *Tab) {
+	b.t.Helper()
+	Call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 }
 
 // Context is the tab's, for what this package has no word for.

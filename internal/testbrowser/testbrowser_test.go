@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp/kb"
 )
 
 func TestMain(m *testing.M) {
@@ -70,6 +72,12 @@ func TestTab(t *testing.T) {
 	tab.Axe()
 	tab.Type("#name", "张晓东")
 	tab.Wait(`document.querySelector("#name").value === "张晓东"`)
+	tab.Key("晓", "a", "-", "7", kb.Backspace)
+	tab.Wait(`document.querySelector("#name").value === "张晓东晓a-"`)
+	// A key that the page takes types nothing.
+	Eval[any](tab, `document.addEventListener("keydown", (e) => { if (e.key === "/") e.preventDefault(); })`)
+	tab.Key("/", "b")
+	tab.Wait(`document.querySelector("#name").value === "张晓东晓a-b"`)
 	if got := Eval[int64](tab, "innerWidth"); got != Phone.Width {
 		t.Errorf("the tab is %d wide", got)
 	}

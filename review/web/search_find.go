@@ -32,7 +32,8 @@ func stages(text string) [][][]index.Match {
 	begins := func(s string) string { return strings.TrimRight(s, "*") + "*" }
 	within := func(s string) string { return "*" + strings.Trim(s, "*") + "*" }
 
-	if validUID(text) && strings.Count(text, ".") >= 3 {
+	// 2.25.NUMBER has two dots; an ID with two is shorter.
+	if dots := strings.Count(text, "."); validUID(text) && (dots >= 3 || dots == 2 && len(text) >= 16) {
 		return [][][]index.Match{{{{Keyword: "StudyInstanceUID", Values: []string{text}}}}, either(begins(text))}
 	}
 	var words, numbers []string

@@ -220,7 +220,8 @@ func TestCinePage(t *testing.T) {
 }
 
 // TestCinePlays: a loop plays by itself, and the page shows at least nine of ten frames that are due. How often a
-// browser on a slow machine draws at all is measured too, on the same page standing still: more cannot be shown.
+// browser on a slow machine comes to draw at all is measured too, on the same canvas with the loop standing still: more
+// cannot be shown.
 func TestCinePlays(t *testing.T) {
 	theCines(t)
 	const stretch = 120 // frames, four seconds
@@ -242,19 +243,23 @@ func TestCinePlays(t *testing.T) {
 		tab.Key(" ")
 		tab.Wait(`document.querySelector("#canvas").dataset.playing === "false"`)
 		able = testbrowser.Eval[float64](tab, fmt.Sprintf(`new Promise((done) => {
-			const slots = new Set();
+			const slots = new Set(), canvas = document.querySelector("#canvas"), ctx = canvas.getContext("2d");
+			const picture = new OffscreenCanvas(320, 240);
+			picture.getContext("2d").fillRect(0, 0, 100, 100);
 			let start;
 			requestAnimationFrame(function tick(now) {
 				start ??= now;
 				const slot = Math.floor((now - start) / 33.333);
 				if (slot >= %d) return done(slots.size / slot);
 				slots.add(slot);
+				ctx.setTransform(...canvas.dataset.matrix.split(" ").map(Number));
+				ctx.drawImage(picture, 0, 0);
 				requestAnimationFrame(tick);
 			});
 		})`, stretch/2))
 		tab.Key(" ")
 		tab.Wait(`document.querySelector("#canvas").dataset.playing === "true"`)
-		t.Logf("of %v frames due %v were shown, %v drawn late, %v read late; standing still the browser drew in %.0f %% of their times",
+		t.Logf("of %v frames due %v were shown, %v drawn late, %v read late; the browser by itself draws in %.0f %% of their times",
 			counts["asked"], counts["shown"], counts["late"], counts["missed"], 100*able)
 		shown, missed = counts["shown"]/(counts["asked"]-1), counts["missed"]/counts["asked"] // one is still due
 		if shown >= enough*able {
@@ -592,8 +597,11 @@ func TestCineMeasures(t *testing.T) {
 	if got, want := length(), 100*perPixel; math.Abs(got-want) > 1.5*perPixel {
 		t.Errorf("a line of 100 pixels is %v mm, not %.1f", got, want)
 	}
+	tab.Key("o")
+	cineDrawn(tab)
 	tab.Screenshot("cine-measure")
 	tab.Axe()
+	tab.Key("o")
 	tab.Key(kb.Delete)
 	tab.Wait(`document.querySelector("#measures").hidden`)
 
@@ -619,6 +627,37 @@ func TestCineMeasures(t *testing.T) {
 	tab.Key("m")
 	cineDrag(t, tab, input.MouseButtonLeft, [2]float64{10, 10}, [2]float64{60, 60})
 	contains(t, tab.Text("#measures"), "not calibrated")
+}
+
+// TestCineStack: a series of single pictures is gone through like a loop, and the page follows.
+func TestCineStack(t *testing.T) {
+	w := theWorld(t)
+	tab := page(t, cineView(w.manyInstances[2])+"?lang=en", testbrowser.Desktop)
+	cineWait(tab, 3)
+	if cineTold(tab, "playing") == "true" {
+		t.Error("a series plays by itself")
+	}
+	contains(t, tab.Text("#stage"), "Image 3 / 130")
+	for _, step := range []struct {
+		key string
+		at  int
+	}{{kb.ArrowRight, 4}, {kb.ArrowRight, 5}, {kb.PageDown, 6}, {kb.End, 130}, {kb.PageDown, 130}, {",", 129}, {kb.Home, 1}, {kb.PageUp, 1}, {".", 2}} {
+		tab.Key(step.key)
+		cineWait(tab, step.at)
+		i := w.manyInstances[step.at-1]
+		p := cinePicture(t, tab, 64, 64)
+		want := cineFetch(t, w, i, "/frames/1", "application/octet-stream; transfer-syntax=*")
+		for at, v := range want {
+			if got := p.NRGBAAt(at%64, at/64); got.R != v || got.G != v || got.B != v {
+				t.Fatalf("picture %d: the pixel at %d, %d is %v, not %d", step.at, at%64, at/64, got, v)
+			}
+		}
+		tab.Wait(fmt.Sprintf(`location.pathname === %q && location.search === "?lang=en"`, cineView(i)))
+		tab.Wait(fmt.Sprintf(`document.querySelector(".cine-beside").innerText.includes("%d / 130")`, step.at))
+		tab.Wait(fmt.Sprintf(`document.querySelector(".cine-tools a[download]").href.includes(%q)`, i.SOPInstanceUID))
+	}
+	tab.Screenshot("cine-stack")
+	tab.Axe()
 }
 
 // TestCineTouch: one finger scrolls, two zoom.

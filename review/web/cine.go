@@ -58,7 +58,8 @@ type viewed struct {
 	ConflictPage            string
 	Several                 bool // the study has several patients
 	OHIF, ECG, Document     string
-	Before, After           string // pages of the neighbours
+	Before, After           string   // pages of the neighbours
+	Stack                   []string // SOP Instance UIDs of a series of single pictures
 }
 
 // viewPage shows one instance. Its pictures are fetched by the page's script; what browsers show by themselves, and all
@@ -166,7 +167,7 @@ func (v *viewed) read(header []byte, moving bool) {
 		v.Kind, v.ECG = kindECG, "/pages/ecg/"+v.Study+"/"+v.Series+"/"+v.Instance
 	}
 	v.Derived = strings.EqualFold(h.Type.text(0), "DERIVED")
-	v.Lossy = h.Lossy.text(0) == "01" || lossySyntaxes[v.Syntax]
+	v.Lossy = h.Lossy.text(0) == "01" || lossySyntaxes[v.Syntax] || v.Kind == kindVideo
 	if f, err := strconv.ParseFloat(h.Ratio.text(len(h.Ratio.Value)-1), 64); err == nil && f > 1 && f < 1e6 {
 		v.Ratio = strconv.FormatFloat(f, 'f', 1, 64) + ":1"
 	}
@@ -197,7 +198,10 @@ func (p *pages) neighbours(ctx context.Context, tenant string, v *viewed) error 
 	at := func(i int) string {
 		return "/pages/view/" + v.Study + "/" + v.Series + "/" + rows[i].Attributes["SOPInstanceUID"]
 	}
+	single := v.Kind == kindPicture && len(rows) > 1 && len(rows) < maxNeighbours
 	for i, row := range rows {
+		n := strings.TrimSpace(row.Attributes["NumberOfFrames"])
+		single = single && (n == "" || n == "0" || n == "1") && row.Attributes["SOPClassUID"] == rows[0].Attributes["SOPClassUID"]
 		if row.Attributes["SOPInstanceUID"] != v.Instance {
 			continue
 		}
@@ -208,6 +212,9 @@ func (p *pages) neighbours(ctx context.Context, tenant string, v *viewed) error 
 		if i+1 < len(rows) {
 			v.After = at(i + 1)
 		}
+	}
+	for i := 0; single && i < len(rows); i++ {
+		v.Stack = append(v.Stack, rows[i].Attributes["SOPInstanceUID"])
 	}
 	return nil
 }

@@ -76,6 +76,7 @@ var cineText = catalogue{
 	"cine.measure.item":         {"第 %d 帧：%s", "Frame %d: %s"},
 	"cine.measure.remove":       {"删除 %s", "Remove %s"},
 	"cine.overlay.frame":        {"第 %d / %d 帧", "Frame %d / %d"},
+	"cine.overlay.image":        {"第 %d / %d 幅", "Image %d / %d"},
 	"cine.overlay.rate":         {"%s 帧/秒", "%s fps"},
 	"cine.overlay.rate.default": {"%s 帧/秒（图像未注明）", "%s fps (not stated)"},
 	"cine.overlay.loading":      {"正在读取…", "Loading…"},

@@ -4,7 +4,8 @@ import { text } from "../frame/text";
 import { type Act, listen, listenKeys } from "./input";
 import { presets } from "./presets";
 import { Broken } from "./rle";
-import { header, NotShown, Source, syntaxOf } from "./source";
+import { header, NotShown, Source, Stack, syntaxOf } from "./source";
+import { follow, stackOf } from "./stack";
 import { type Parts, type Tool, Viewer } from "./viewer";
 
 const viewer = document.getElementById("viewer");
@@ -38,6 +39,7 @@ async function open(page: HTMLElement): Promise<void> {
   const stage = one<HTMLElement>("#stage");
   const problem = one<HTMLElement>("#problem");
   const root = page.dataset["root"] ?? "";
+  let stacked = false;
   const state = (s: string) => {
     page.dataset["state"] = s;
   };
@@ -46,11 +48,12 @@ async function open(page: HTMLElement): Promise<void> {
   const failed = (frame: number, why: unknown): void => {
     if (why === undefined) {
       if (!problem.hidden) problem.hidden = true;
+      delete page.dataset["dead"];
       if (page.dataset["state"] !== "ready") state("ready");
       return;
     }
     // What no frame can be drawn of needs no tools.
-    if (why instanceof NotShown && why.status === 406) page.dataset["dead"] = "";
+    if (why instanceof NotShown && why.status === 406 && !stacked) page.dataset["dead"] = "";
     state("problem");
     const name = page.dataset["syntaxName"] || page.dataset["syntax"] || "";
     if (why instanceof NotShown && why.status === 406) tell(problem, text("cine.problem.syntax"), text("cine.problem.syntax.text", name));
@@ -70,6 +73,12 @@ async function open(page: HTMLElement): Promise<void> {
     return;
   }
 
+  // A series of single pictures is looked through like a loop.
+  const uids = stackOf();
+  const at = (uid: string) => root.slice(0, root.lastIndexOf("/") + 1) + uid;
+  const place = uids.findIndex((uid) => at(uid) === root);
+  stacked = place >= 0 && source.count === 1;
+
   const corners = new Map([...document.querySelectorAll<HTMLElement>("[data-corner]")].map((e) => [e.dataset["corner"], e]));
   const parts: Parts = {
     stage, canvas: one("#canvas"), layer: one("#marks"), list: one("#measures"), loaded: one("#loaded"),
@@ -87,7 +96,7 @@ async function open(page: HTMLElement): Promise<void> {
     if (!v) return;
     const n = String(v.current + 1);
     if (frames.value !== n) frames.value = n;
-    frames.setAttribute("aria-valuetext", text("cine.overlay.frame", v.current + 1, v.count));
+    frames.setAttribute("aria-valuetext", v.placeWords());
     const play = buttons.get("play");
     const label = text(v.playing ? "cine.pause" : "cine.play");
     if (play && play.title !== label) {
@@ -123,10 +132,12 @@ async function open(page: HTMLElement): Promise<void> {
   };
 
   const asked = Number(new URLSearchParams(location.search).get("frame") ?? NaN);
-  const known = Number.isInteger(asked) && asked >= 1 && asked <= source.count;
+  const known = !stacked && Number.isInteger(asked) && asked >= 1 && asked <= source.count;
   let v: Viewer | undefined;
   try {
-    v = new Viewer(source, parts, known ? asked - 1 : 0, { changed, problem: failed });
+    v = stacked
+      ? new Viewer(new Stack(uids.map(at), place, source), parts, place, false, { changed, problem: failed })
+      : new Viewer(source, parts, known ? asked - 1 : 0, true, { changed, problem: failed });
   } catch (why) {
     failed(0, why);
     return;
@@ -188,8 +199,12 @@ async function open(page: HTMLElement): Promise<void> {
       else void page.requestFullscreen?.().catch(() => undefined);
     },
     help: () => help.showModal(),
-    before: () => document.querySelector<HTMLAnchorElement>("#before[href]")?.click(),
-    after: () => document.querySelector<HTMLAnchorElement>("#after[href]")?.click(),
+    before: () => beside(-1),
+    after: () => beside(1),
+  };
+  const beside = (by: number) => {
+    if (!stacked) document.querySelector<HTMLAnchorElement>(by < 0 ? "#before[href]" : "#after[href]")?.click();
+    else if (it.current + by >= 0 && it.current + by < it.count) it.step(by);
   };
   const act = (a: Act) => acts[a]();
   for (const [name, b] of buttons) b.addEventListener("click", () => act(name as Act));
@@ -197,9 +212,10 @@ async function open(page: HTMLElement): Promise<void> {
   listen(stage, it);
   listenKeys(stage, it, act);
   changed();
+  if (stacked) follow(page, it, uids);
 
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (it.rate.told && it.count > 1 && !known && !still) it.play();
+  if (!stacked && it.rate.told && it.count > 1 && !known && !still) it.play();
   stage.focus({ preventScroll: true });
   addEventListener("pagehide", (e) => {
     if (!e.persisted) it.dispose();

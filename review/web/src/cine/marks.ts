@@ -22,7 +22,8 @@ export class Marks {
   cross: Point | undefined; // where keys would place an end
 
   constructor(
-    private readonly layer: SVGSVGElement, private readonly list: HTMLOListElement, private readonly header: Elements, private readonly changed: () => void,
+    private readonly layer: SVGSVGElement, private readonly list: HTMLOListElement,
+    private readonly pictures: { headerOf(i: number): Elements | undefined; frameOf(i: number): number }, private readonly changed: () => void,
   ) {}
 
   get placing(): boolean {
@@ -81,7 +82,8 @@ export class Marks {
   }
 
   private words(m: Mark): string {
-    const d: Distance | undefined = distance(this.header, m.frame + 1, m.a, m.b);
+    const header = this.pictures.headerOf(m.frame);
+    const d: Distance | undefined = header && distance(header, this.pictures.frameOf(m.frame), m.a, m.b);
     if (!d) return text("cine.measure.uncalibrated");
     return text(d.detector ? "cine.measure.detector" : "cine.measure.mm", d.millimetres.toFixed(1));
   }

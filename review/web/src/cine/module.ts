@@ -48,9 +48,12 @@ export function frameBytes(m: Module): number {
   return Math.ceil((m.rows * m.columns * m.samples * m.allocated) / 8);
 }
 
+/** More frames than a file has room for. */
+const maxFrames = 1_000_000;
+
 /** Number of Frames (0028,0008), at least 1. */
 export function frameCount(header: Elements): number {
-  return Math.max(1, integer(header, "00280008", 1));
+  return Math.min(Math.max(1, integer(header, "00280008", 1)), maxFrames);
 }
 
 /** Whether frames of an instance differ in more than their pixels. */

@@ -1,7 +1,7 @@
 // Draws a frame on the canvas.
 
 import type { Module } from "./module";
-import { isTable, ownVOI, paintGrey, shades, type VOI } from "./pixels";
+import { type Bits, isTable, ownVOI, paintGrey, shades, type VOI } from "./pixels";
 import type { Frame } from "./source";
 import type { Matrix } from "./view";
 
@@ -27,16 +27,25 @@ export class Painter {
   private pixels: ImageData | undefined;
   private painted: { frame: Frame; voi: VOI; invert: boolean } | undefined;
   private shade: { m: Module; voi: VOI; invert: boolean; table: Uint8Array } | undefined;
+  private readonly each = new WeakMap<Frame, VOI>();
   private standing: VOI | undefined; // of loops without a window: that of the first frame, lest they flicker
 
-  constructor(private readonly ctx: CanvasRenderingContext2D) {}
+  /** steady keeps one window for all frames that have none. */
+  constructor(private readonly ctx: CanvasRenderingContext2D, private readonly steady: boolean) {}
 
   /** The window or table that a grey frame is drawn with. */
   voi(f: Frame, asked: VOI | undefined): VOI | undefined {
     if (!f.bits || !f.module) return undefined;
     if (asked) return asked;
     if (f.module.windows.length > 0 || f.module.voi.length > 0) return ownVOI(f.module, f.bits);
+    if (!this.steady) return this.each.get(f) ?? this.measured(f, f.module, f.bits);
     return (this.standing ??= ownVOI(f.module, f.bits));
+  }
+
+  private measured(f: Frame, m: Module, bits: Bits): VOI {
+    const voi = ownVOI(m, bits);
+    this.each.set(f, voi);
+    return voi;
   }
 
   draw(f: Frame, asked: VOI | undefined, invert: boolean, shape: Shape, m: Matrix): void {
@@ -47,8 +56,9 @@ export class Painter {
     const picture = f.bitmap ?? this.paint(f, asked, invert);
     if (!picture) return;
     ctx.setTransform(...m);
-    ctx.imageSmoothingEnabled = Math.hypot(m[0], m[1]) < crisp;
-    ctx.imageSmoothingQuality = "medium";
+    const scale = Math.hypot(m[0], m[1]);
+    ctx.imageSmoothingEnabled = scale < crisp;
+    ctx.imageSmoothingQuality = scale < 1 ? "medium" : "low";
     ctx.drawImage(picture, 0, 0, shape.columns, shape.rows);
     if (invert && f.bitmap) {
       ctx.globalCompositeOperation = "difference";

@@ -19,8 +19,8 @@ export interface Rate {
   readonly told: boolean;
 }
 
-/** The times of count frames. */
-export function rateOf(header: Elements, count: number): Rate {
+/** The times of count frames; otherwise is the rate when nothing tells it. */
+export function rateOf(header: Elements, count: number, otherwise = defaultRate): Rate {
   const pointer = text(header, "00280009").toUpperCase();
   const sources: (() => Float64Array | undefined)[] = [
     () => even(count, 1000 / (number(header, "00082144") ?? 0)),
@@ -33,7 +33,7 @@ export function rateOf(header: Elements, count: number): Rate {
     const starts = source();
     if (starts) return { starts, perSecond: (1000 * count) / (starts[count] as number), told: true };
   }
-  return { starts: even(count, 1000 / defaultRate) as Float64Array, perSecond: defaultRate, told: false };
+  return { starts: even(count, 1000 / otherwise) as Float64Array, perSecond: otherwise, told: false };
 }
 
 function even(count: number, millis: number): Float64Array | undefined {

@@ -27,7 +27,22 @@ const natives = [implicitLittle, explicitLittle, "1.2.840.10008.1.2.2", "1.2.840
 /** How long a lookup table may be, bytes. */
 const maxTable = 128 << 10;
 
-export class Source {
+/** Pictures in a row: the frames of an instance, or the instances of a series. All are counted from 0. */
+export interface Pictures {
+  readonly count: number;
+
+  /** Fetches and decodes one. */
+  load(i: number, signal: AbortSignal): Promise<Frame>;
+
+  /** What is said of one; undefined before it is known. */
+  headerOf(i: number): Elements | undefined;
+
+  /** The frame of its instance that it is, counted from 1. */
+  frameOf(i: number): number;
+}
+
+/** The frames of one instance. */
+export class Source implements Pictures {
   readonly count: number;
   private readonly modules = new Map<number, Promise<Module | undefined>>();
   private readonly tables = new Map<string, Promise<Uint8Array>>();
@@ -66,7 +81,14 @@ export class Source {
     return b;
   };
 
-  /** Fetches and decodes a frame, counted from 0. */
+  headerOf(): Elements {
+    return this.header;
+  }
+
+  frameOf(i: number): number {
+    return i + 1;
+  }
+
   async load(frame: number, signal: AbortSignal): Promise<Frame> {
     const m = await this.module(frame);
     if (m && (natives.includes(this.syntax) || jpegs.includes(this.syntax) || this.syntax === rleLossless)) {
@@ -85,6 +107,46 @@ export class Source {
     const a = await get(`${this.root}/frames/${frame + 1}/rendered`, "image/png", maxFrameBytes, signal);
     const bitmap = await createImageBitmap(new Blob([a.body], { type: a.type }), { colorSpaceConversion: "none" });
     return picture(m, bitmap);
+  }
+}
+
+/** How many instances of a series are remembered; their headers are some kilobytes each. */
+const remembered = 400;
+
+/** The instances of a series that have one frame each, as of CT. */
+export class Stack implements Pictures {
+  private readonly sources = new Map<number, Source>();
+
+  /** roots are the paths of the instances, first the known one at place first. */
+  constructor(private readonly roots: readonly string[], first: number, known: Source) {
+    this.sources.set(first, known);
+  }
+
+  get count(): number {
+    return this.roots.length;
+  }
+
+  headerOf(i: number): Elements | undefined {
+    return this.sources.get(i)?.header;
+  }
+
+  frameOf(): number {
+    return 1;
+  }
+
+  async load(i: number, signal: AbortSignal): Promise<Frame> {
+    let s = this.sources.get(i);
+    if (!s) {
+      const root = this.roots[i] ?? "";
+      const h = await header(root, signal);
+      s = new Source(root, h, syntaxOf(h));
+      for (const far of this.sources.keys()) {
+        if (this.sources.size < remembered) break;
+        this.sources.delete(far);
+      }
+      this.sources.set(i, s);
+    }
+    return s.load(0, signal);
   }
 }
 
@@ -156,8 +218,8 @@ function picture(m: Module | undefined, bitmap: ImageBitmap): Frame {
 }
 
 /** Fetches the header of an instance. */
-export async function header(root: string): Promise<Elements> {
-  const a = await get(`${root}/metadata`, "application/dicom+json", 64 << 20, new AbortController().signal);
+export async function header(root: string, signal = new AbortController().signal): Promise<Elements> {
+  const a = await get(`${root}/metadata`, "application/dicom+json", 64 << 20, signal);
   const list: unknown = JSON.parse(new TextDecoder().decode(a.body));
   const one: unknown = Array.isArray(list) ? list[0] : undefined;
   if (typeof one !== "object" || one === null) throw new NotShown(422, "");

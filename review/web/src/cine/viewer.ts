@@ -3,15 +3,15 @@
 import { text } from "../frame/text";
 import type { Point } from "./calibrate";
 import { Clock } from "./clock";
-import { type Elements, integer } from "./elements";
+import { integer } from "./elements";
 import { Marks } from "./marks";
 import { isGrey } from "./module";
 import { directions, edges } from "./orient";
 import { Painter, type Shape, shapeOf } from "./painter";
 import { fullWindow, isTable, type VOI } from "./pixels";
 import { chosen } from "./presets";
-import { type Rate, rateOf } from "./rate";
-import { type Frame, NotShown, type Source } from "./source";
+import { defaultRate, type Rate, rateOf } from "./rate";
+import { type Frame, NotShown, type Pictures } from "./source";
 import { Store } from "./store";
 import { apply, fit, invert, type Matrix, matrix, seen, type Size, start, turn, type View, zoomAt, zoomOf } from "./view";
 import type { Window } from "./window";
@@ -38,6 +38,9 @@ function budget(): number {
 const runUp = 10;
 const patience = 1500;
 
+/** How fast the pictures of a series are played, a second: nobody took them as a loop. */
+const stackRate = 10;
+
 /** Frames that are fetched around the one that is looked at. */
 const neighbours = 12;
 
@@ -53,6 +56,8 @@ export class Viewer {
   tool: Tool;
   view: View = start;
   info = false;
+  /** Is called when another frame is wanted. */
+  onMove: () => void = () => undefined;
   private frame = 0; // that should be seen
   private seenFrame = -1; // that is
   private shown: Frame | undefined;
@@ -64,12 +69,13 @@ export class Viewer {
   private speed = 1;
   private scheduled = false;
   private drawMillis = 0;
-  private cacheOf = -1; // the frame for which the strip was drawn
+  private size: Size = { width: 1, height: 1 }; // of the stage, CSS pixels
+  private troubled = false; // a problem is told
+  private stripped = 0; // when the strip was drawn
   private readonly painter: Painter;
-  private readonly header: Elements;
 
   constructor(
-    source: Source, private readonly parts: Parts, first: number,
+    private readonly source: Pictures, private readonly parts: Parts, first: number, private readonly film: boolean,
     private readonly told: {
       /** Something changed that controls show. */
       changed(): void;
@@ -77,16 +83,16 @@ export class Viewer {
       problem(frame: number, why: unknown): void;
     },
   ) {
-    this.header = source.header;
     this.count = source.count;
-    this.rate = rateOf(this.header, this.count);
+    this.rate = rateOf(film ? source.headerOf(first) ?? {} : {}, this.count, film ? defaultRate : stackRate);
     this.clock = new Clock(this.rate.starts);
     this.tool = this.count > 1 ? "scroll" : "pan";
     const ctx = parts.canvas.getContext("2d", { alpha: false });
     if (!ctx) throw new Error("no canvas");
-    this.painter = new Painter(ctx);
-    this.marks = new Marks(parts.layer, parts.list, this.header, () => this.invalidate());
-    const pixels = integer(this.header, "00280010", 0) * integer(this.header, "00280011", 0);
+    this.painter = new Painter(ctx, film);
+    this.marks = new Marks(parts.layer, parts.list, source, () => this.invalidate());
+    const header = source.headerOf(first);
+    const pixels = integer(header, "00280010", 0) * integer(header, "00280011", 0);
     this.store = new Store<Frame>({
       count: this.count, budget: budget(), parallel: pixels > 4 << 20 ? 2 : 6,
       load: (frame, signal) => source.load(frame, signal),
@@ -126,10 +132,6 @@ export class Viewer {
     return this.shown?.bits !== undefined && this.shown.module !== undefined && isGrey(this.shown.module);
   }
 
-  private get size(): Size {
-    return { width: this.parts.stage.clientWidth, height: this.parts.stage.clientHeight };
-  }
-
   private get seenSize(): Size {
     const s = this.shape;
     return s ? seen(s.columns, s.rows, s.aspect) : { width: 1, height: 1 };
@@ -144,6 +146,7 @@ export class Viewer {
     this.fetch();
     this.invalidate();
     this.told.changed();
+    this.onMove();
   }
 
   /** Steps by hand, which ends playing. */
@@ -186,8 +189,8 @@ export class Viewer {
   private fetch(): void {
     const millis = 1000 / (this.rate.perSecond * this.speed);
     const lead = this.clock.playing ? Math.min(Math.ceil(this.store.latency / millis), this.count >> 1) : 0;
-    // A loop that fits is fetched whole, so that it is there when it is played.
-    const fits = this.store.room >= this.count;
+    // A loop that fits is fetched whole, so that it is there when it is played; a series may be long.
+    const fits = this.film && this.store.room >= this.count;
     this.store.want(this.frame, lead, this.playing ? farthest : fits ? this.count - 1 : neighbours);
   }
 
@@ -198,8 +201,11 @@ export class Viewer {
 
   private failed(frame: number, why: unknown): void {
     const final = why instanceof NotShown && (why.status === 406 || why.status === 404);
-    if (final && !this.shown) this.pause();
-    if (frame === this.frame || final && !this.shown) this.told.problem(frame, why);
+    const all = this.film && final && !this.shown; // no frame of it can be shown
+    if (all) this.pause();
+    if (frame !== this.frame && !all) return;
+    this.troubled = true;
+    this.told.problem(frame, why);
   }
 
   // Grey
@@ -312,7 +318,8 @@ export class Viewer {
   }
 
   private resize(): void {
-    const { width, height } = this.size;
+    const { clientWidth: width, clientHeight: height } = this.parts.stage;
+    this.size = { width, height };
     this.parts.canvas.width = Math.max(1, Math.round(width * devicePixelRatio));
     this.parts.canvas.height = Math.max(1, Math.round(height * devicePixelRatio));
     this.parts.layer.setAttribute("viewBox", `0 0 ${Math.max(1, width)} ${Math.max(1, height)}`);
@@ -330,6 +337,7 @@ export class Viewer {
         this.frame = frame;
         this.fetch();
         this.told.changed();
+        this.onMove();
       }
       if (!this.clock.playing) this.told.changed(); // it came to its end
     }
@@ -349,12 +357,17 @@ export class Viewer {
   private draw(): void {
     const began = performance.now();
     const f = this.store.cache.get(this.frame);
+    if (f && this.troubled) {
+      this.troubled = false;
+      this.told.problem(this.frame, undefined);
+    }
     if (f && (f !== this.shown || this.seenFrame !== this.frame)) {
       const before = this.shown;
       this.shown = f;
       this.seenFrame = this.frame;
-      this.shape = shapeOf(f, { columns: integer(this.header, "00280011", 0), rows: integer(this.header, "00280010", 0) });
-      this.told.problem(this.frame, undefined);
+      const header = this.source.headerOf(this.frame);
+      this.shape = shapeOf(f, { columns: integer(header, "00280011", 0), rows: integer(header, "00280010", 0) });
+      if (!before) this.told.problem(this.frame, undefined);
       if (!before || before.module !== f.module && before.module?.windows.length !== f.module?.windows.length) this.told.changed();
     }
     const m = this.matrix();
@@ -376,8 +389,8 @@ export class Viewer {
     };
     const lines = [];
     if (this.count > 1) {
-      lines.push(text("cine.overlay.frame", this.frame + 1, this.count));
-      lines.push(text(this.rate.told ? "cine.overlay.rate" : "cine.overlay.rate.default", round(this.rate.perSecond * this.speed)));
+      lines.push(this.placeWords());
+      if (this.film || this.playing) lines.push(text(this.rate.told ? "cine.overlay.rate" : "cine.overlay.rate.default", round(this.rate.perSecond * this.speed)));
     }
     if (this.seenFrame !== this.frame) lines.push(text("cine.overlay.loading"));
     put("where", lines.join("\n"));
@@ -385,11 +398,17 @@ export class Viewer {
     const zoom = zoomOf(this.view, this.size, this.seenSize);
     const turned = [this.view.turns ? `${this.view.turns * 90}°` : "", this.view.flipX ? "↔" : "", this.view.flipY ? "↕" : ""];
     put("zoom", [text("cine.overlay.zoom", Math.round(zoom * density * 100)), ...turned].filter(Boolean).join(" "));
-    const to = directions(this.header, this.seenFrame + 1);
+    const header = this.source.headerOf(this.seenFrame);
+    const to = header && directions(header, this.source.frameOf(this.seenFrame));
     const sides = to ? edges(to, m) : undefined;
     for (const side of ["left", "right", "top", "bottom"] as const) put(side, sides?.[side] ?? "");
     put("info", this.info ? this.infoWords() : "");
     this.report(m);
+  }
+
+  /** Which of how many is wanted. */
+  placeWords(): string {
+    return text(this.film ? "cine.overlay.frame" : "cine.overlay.image", this.frame + 1, this.count);
   }
 
   private windowWords(): string {
@@ -405,7 +424,7 @@ export class Viewer {
     const c = this.clock.counts;
     const { cache } = this.store;
     return [
-      `${integer(this.header, "00280011", 0)} × ${integer(this.header, "00280010", 0)}`,
+      `${this.shape?.columns ?? 0} × ${this.shape?.rows ?? 0}`,
       text("cine.info.frames", c.asked, c.shown, c.late, c.missed),
       text("cine.info.cache", cache.size, this.count, (cache.bytes / 2 ** 20).toFixed(0), (cache.budget / 2 ** 20).toFixed(0)),
       text("cine.info.times", this.store.latency.toFixed(0), this.drawMillis.toFixed(1)),
@@ -423,13 +442,14 @@ export class Viewer {
       held: String(this.store.cache.size), bytes: String(this.store.cache.bytes), matrix: m.map((v) => +v.toFixed(4)).join(" "),
       window: voi && !isTable(voi) ? `${voi.center} ${voi.width} ${voi.fn}` : "", pending: String(this.store.pending),
     };
-    if (d["held"] !== now["held"] || this.cacheOf !== this.frame) this.strip();
+    const time = performance.now();
+    if (d["held"] !== now["held"] && this.store.pending === 0 || time - this.stripped > 250 && this.store.pending > 0) this.strip(time);
     for (const [k, v] of Object.entries(now)) if (d[k] !== v) d[k] = v;
   }
 
   /** Shows which frames are in memory. */
-  private strip(): void {
-    this.cacheOf = this.frame;
+  private strip(now: number): void {
+    this.stripped = now;
     const c = this.parts.loaded;
     const width = Math.min(this.count, 1000);
     if (c.width !== width) c.width = width;

@@ -55,7 +55,7 @@ var operatorsPageText = catalogue{
 	"operators.fact.status":      {"状态", "Status"},
 	"operators.fact.meaning":     {"说明", "What it means"},
 	"operators.fact.from":        {"来源", "From"},
-	"operators.fact.door":        {"接收方式", "Door"},
+	"operators.fact.door":        {"接收方式", "Received by"},
 	"operators.fact.device":      {"设备", "Device"},
 	"operators.fact.facility":    {"机构", "Facility"},
 	"operators.fact.ae":          {"主叫 AE 标题", "Calling AE title"},

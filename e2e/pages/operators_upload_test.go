@@ -355,4 +355,3 @@ func TestUploadWithoutScripts(t *testing.T) {
 		tab.Screenshot("operators-plain")
 	}
 }
-

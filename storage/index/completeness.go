@@ -134,9 +134,10 @@ func (c *change) studyOfChange() (k studyKey, ok bool) {
 	return k, false
 }
 
-// eventTime is when a record was made, or when its object was received where the record does not say.
-func eventTime(e event.Envelope, received int64) int64 {
-	if e.Time.IsZero() {
+// eventTime is when a record was made, or when its object was received where the record does not say. A record that
+// describes again what another one announced is no object that came.
+func eventTime(e event.Envelope, announced string, received int64) int64 {
+	if e.Time.IsZero() || e.ID != announced {
 		return received
 	}
 	return e.Time.UnixMicro()
@@ -159,10 +160,10 @@ func (b *batch) noteCompleteness(changes []*change) error {
 		}
 		switch {
 		case c.instance != nil:
-			row.lastEvent = max(row.lastEvent, eventTime(c.record.Event, c.instance.received))
+			row.lastEvent = max(row.lastEvent, eventTime(c.record.Event, c.instance.eventID, c.instance.received))
 			row.lastReceived = max(row.lastReceived, c.instance.received)
 		case c.original != nil:
-			row.lastEvent = max(row.lastEvent, eventTime(c.record.Event, c.original.received))
+			row.lastEvent = max(row.lastEvent, eventTime(c.record.Event, c.original.eventID, c.original.received))
 		case c.sent != nil:
 			if s := c.sent; s.at > row.sent || s.at == row.sent && s.signal > row.signal {
 				row.sent, row.signal = s.at, s.signal

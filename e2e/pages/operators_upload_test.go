@@ -338,6 +338,9 @@ func TestUploadStop(t *testing.T) {
 	if l := lines(tab)["loop.dcm"]; l.Badge != "Stored" {
 		t.Errorf("the file is %+v", l)
 	}
+	if at := testbrowser.Eval[string](tab, `document.activeElement.className`); !strings.Contains(at, "study") {
+		t.Errorf("the focus is on %q when the file is there", at)
+	}
 }
 
 // TestUploadWithoutScripts: the form alone sends files, and the answer is a page.

@@ -86,6 +86,7 @@ export class Transfer {
   }
 
   finish(receipt: Receipt): void {
+    const focused = this.line.contains(document.activeElement);
     this.state = receipt.status === "refused" ? "refused" : "kept";
     this.sent = this.bytes;
     const reason = receipt.reason ?? "";
@@ -97,6 +98,12 @@ export class Transfer {
     if (receipt.study && receipt.status !== "refused" && receipt.status !== "quarantined") {
       this.link(".study", `/pages/studies/${encodeURIComponent(receipt.study)}`);
     }
+    this.refocus(focused);
+  }
+
+  /** Brings the focus back that was on a button which is gone. */
+  private refocus(focused: boolean): void {
+    if (focused) this.line.querySelector<HTMLElement>("a:not([hidden]), button:not([hidden])")?.focus();
   }
 
   /** Nothing is left to do: a list of hundreds need not say so each time. */
@@ -111,8 +118,10 @@ export class Transfer {
   }
 
   fail(why: string): void {
+    const focused = this.line.contains(document.activeElement);
     this.state = "failed";
     this.show(text("operators.up.failed"), "bad", this.together(), why);
+    this.refocus(focused);
   }
 
   stopped(): void {

@@ -102,8 +102,15 @@ func theCines(t testing.TB) {
 			file cineFile
 			at   *fixtures.Instance
 		}{
-			{deep, &c.deep}, {deepRLE, &c.deepRLE}, {colour, &c.colour}, {colourRLE, &c.colourRLE}, {j2k, &c.undecodable}, {video, &c.video},
-			{spaced, &c.calibrated}, {bare, &c.notCalibrated}, {short, &c.odd},
+			{deep, &c.deep},
+			{deepRLE, &c.deepRLE},
+			{colour, &c.colour},
+			{colourRLE, &c.colourRLE},
+			{j2k, &c.undecodable},
+			{video, &c.video},
+			{spaced, &c.calibrated},
+			{bare, &c.notCalibrated},
+			{short, &c.odd},
 		} {
 			*one.at = one.file.instance(cineStudy)
 			if c.err = w.send(bytes.NewReader(one.file.bytes(t, cineStudy))); c.err != nil {
@@ -200,6 +207,9 @@ func TestCinePage(t *testing.T) {
 		tab.Wait(`document.querySelector("#help").open`)
 		tab.Axe()
 		tab.Screenshot("cine-help-" + query[5:])
+		if n := testbrowser.Eval[int](tab, `[...document.querySelectorAll("#help kbd")].filter((k) => k.checkVisibility()).length`); n < 20 {
+			t.Errorf("the help shows %d keys", n)
+		}
 		tab.Click("#help-close")
 		tab.Wait(`!document.querySelector("#help").open`)
 		tab.Key("o", "m")

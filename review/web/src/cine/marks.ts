@@ -106,8 +106,8 @@ export class Marks {
     }));
   }
 
-  /** Draws those of a frame; m leads from the picture to CSS pixels. */
-  draw(frame: number, m: Matrix): void {
+  /** Draws those of a frame; m leads from the picture to CSS pixels of a stage that is so wide. */
+  draw(frame: number, m: Matrix, width: number): void {
     const parts: SVGElement[] = [];
     for (const mark of this.open ? [...this.marks, this.open] : this.marks) {
       if (mark.frame !== frame) continue;
@@ -117,7 +117,10 @@ export class Marks {
         parts.push(make("line", { class: kind, x1: a.x, y1: a.y, x2: b.x, y2: b.y }));
         for (const p of [a, b]) parts.push(make("path", { class: kind, d: `M${p.x - 6} ${p.y}h12M${p.x} ${p.y - 6}v12` }));
       }
-      const words = make("text", { x: Math.max(a.x, b.x) + 8, y: a.x > b.x ? a.y + 4 : b.y + 4 });
+      const [left, right] = a.x > b.x ? [b, a] : [a, b];
+      const words = right.x > width - 130
+        ? make("text", { x: left.x - 8, y: left.y + 4, "text-anchor": "end" })
+        : make("text", { x: right.x + 8, y: right.y + 4 });
       words.textContent = this.words(mark);
       parts.push(words);
     }

@@ -382,7 +382,7 @@ export class Viewer {
     const { parts } = this;
     const density = devicePixelRatio;
     const css = m.map((v) => v / density) as unknown as Matrix;
-    this.marks.draw(this.seenFrame, css);
+    this.marks.draw(this.seenFrame, css, this.size.width);
     const put = (name: Parameters<Parts["corner"]>[0], words: string) => {
       const e = parts.corner(name);
       if (e.textContent !== words) e.textContent = words;

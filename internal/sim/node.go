@@ -30,6 +30,9 @@ type Node struct {
 	stage  *indexer.Indexer
 	intake *ingest.Intake
 	ready  atomic.Bool // it takes objects
+
+	version int         // of its parsers; 0 is this release's
+	jobs    atomic.Bool // it reprocesses
 }
 
 // allTime is the until of a look for orphans at a start: no door is open yet, so every blob without an event is one,
@@ -39,6 +42,9 @@ var allTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 // boot starts a node. It is ready some turns later.
 func (w *World) boot(i int) {
 	n := &Node{w: w, name: fmt.Sprintf("node-%d", i), clock: w.clocks[i]}
+	if w.opt.Releases {
+		n.version = 1 + w.rng.IntN(releases)
+	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	w.nodes[i] = n
 	n.wg.Go(n.start)
@@ -69,10 +75,9 @@ func (n *Node) start() {
 			return
 		}
 	}
-	view := shelf{n.blobs, n}
 	n.log, n.db = busOf{n.w.bus, n}, dbOf{n.w.db, n}
 	n.stage = indexer.New(indexer.Config{Log: n.log, Index: n.db, Source: n.name, Version: "sim", Batch: 32})
-	n.intake = ingest.New(ingest.Config{Node: n.name, Now: n.clock.now}, view, n.log, n.db)
+	n.intake = n.newIntake(n.version)
 	n.wg.Go(func() {
 		for ; n.ctx.Err() == nil; _ = n.pause(time.Second) { // a supervisor
 			if err := n.stage.Run(n.ctx); err != nil && !n.dead.Load() {

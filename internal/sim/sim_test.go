@@ -209,6 +209,34 @@ func TestDiskErrorAtEveryCall(t *testing.T) {
 	}
 }
 
+// TestReleases is F15: nodes of several releases take objects in and reprocess all of it at any time, older parsers
+// after newer ones too, while engines fail, nodes crash and operators decide.
+func TestReleases(t *testing.T) {
+	n := *seeds / 8
+	if n == 0 {
+		n = 40
+	}
+	var s tally
+	reread := 0
+	share(t, n, func(t *testing.T, i int) bool {
+		seed := *from + uint64(i)
+		r := hold(t, Options{
+			Seed: seed, Engine: Engine(seed % 2), Nodes: 1 + int(seed/2%3), Objects: 24 + int(seed%20), Senders: 1 + int(seed/3%3), Clock: Clock(seed / 7 % uint64(clocks)),
+			Mode: modes[seed/2%3], Faults: seed%4 > 1, Crashes: int(seed/5) % 5, Failover: seed%8 == 5, Releases: true, Replay: true,
+		})
+		s.add(r)
+		s.mu.Lock()
+		reread += r.Reread
+		s.mu.Unlock()
+		return true
+	})
+	s.log(t)
+	t.Logf("%d records by jobs that came to their end", reread)
+	if reread == 0 && !t.Failed() {
+		t.Error("nothing was reprocessed")
+	}
+}
+
 // TestClocks is F24.
 func TestClocks(t *testing.T) {
 	for c := range clocks {

@@ -206,6 +206,10 @@ func (v *verifier) rows(dump []byte) error {
 		}
 		said[id][in.Blob.DatasetSHA256+" "+in.Blob.TransferSyntaxUID] = in
 	}
+	promoted, decided, err := v.decisions()
+	if err != nil {
+		return err
+	}
 	conflicts := map[string]bool{}
 	for tenant := range tenants(said) {
 		waiting, err := v.Index.Conflicts(v.ctx, tenant, 0, 0)
@@ -224,8 +228,8 @@ func (v *verifier) rows(dump []byte) error {
 		}
 		all += len(versions)
 		current++
-		v.versions(id, versions, now, sets)
-		if (len(versions) > 1) != conflicts[id.tenant+" "+id.uid] {
+		v.versions(id, versions, now, promoted[id], sets)
+		if (len(versions) > 1) != conflicts[id.tenant+" "+id.uid] && !decided[id] {
 			v.violate("I3", "%s has %d data sets, listed as a conflict: %v", id.uid, len(versions), conflicts[id.tenant+" "+id.uid])
 		}
 	}
@@ -246,6 +250,41 @@ func (v *verifier) rows(dump []byte) error {
 	return lines.Err()
 }
 
+// decisions returns which data set people promoted last of each SOP Instance UID, and of which they decided anything.
+func (v *verifier) decisions() (promoted map[identity]string, decided map[identity]bool, err error) {
+	type set struct {
+		identity
+		hash string
+	}
+	sets := map[string]set{} // by object id
+	for _, r := range v.Log {
+		if in, err := event.Decode[event.Instance](r.Event.Data); err == nil && r.Event.Type != event.TypeInstanceQuarantined {
+			sets[in.ObjectID] = set{identity{in.Tenant, in.IDs.SOPInstanceUID}, in.Blob.DatasetSHA256 + " " + in.Blob.TransferSyntaxUID}
+		}
+	}
+	promoted, decided = map[identity]string{}, map[identity]bool{}
+	type moment struct {
+		at int64
+		id string
+	}
+	latest := map[identity]moment{}
+	for _, r := range v.Log {
+		if r.Event.Type != event.TypeConflictResolved {
+			continue
+		}
+		d, err := event.Decode[event.Resolution](r.Event.Data)
+		if err != nil {
+			return nil, nil, fmt.Errorf("event %s: %w", r.Event.ID, err)
+		}
+		s, now := sets[d.ObjectID], moment{d.At.UnixMicro(), r.Event.ID}
+		decided[s.identity] = true
+		if was := latest[s.identity]; d.Action == "promoted" && (now.at > was.at || now.at == was.at && now.id > was.id) {
+			latest[s.identity], promoted[s.identity] = now, s.hash
+		}
+	}
+	return promoted, decided, nil
+}
+
 func tenants(said map[identity]map[string]*event.Instance) map[string]bool {
 	all := map[string]bool{}
 	for id := range said {
@@ -255,13 +294,19 @@ func tenants(said map[identity]map[string]*event.Instance) map[string]bool {
 }
 
 // versions looks at the rows of one SOP Instance UID, which Lookup orders by when they were received.
-func (v *verifier) versions(id identity, versions []index.Version, current string, sets map[string]*event.Instance) {
+func (v *verifier) versions(id identity, versions []index.Version, current, promoted string, sets map[string]*event.Instance) {
 	if len(versions) == 0 {
 		v.violate("I4", "%s has events and no row", id.uid)
 		return
 	}
-	if current != versions[0].ObjectID {
-		v.violate("I3", "current of %s is %q, not the first received, %s", id.uid, current, versions[0].ObjectID)
+	first := versions[0].ObjectID
+	for _, r := range versions {
+		if promoted == r.DatasetSHA256+" "+r.TransferSyntaxUID {
+			first = r.ObjectID
+		}
+	}
+	if current != first {
+		v.violate("I3", "current of %s is %q, not the one promoted or the first received, %s", id.uid, current, first)
 	}
 	seen := map[string]bool{}
 	for _, r := range versions {

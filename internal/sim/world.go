@@ -70,6 +70,7 @@ type Options struct {
 	EngineLoss bool // the log loses acknowledged records, the data base its newest transactions (S3)
 	Failover   bool // a standby without the newest transactions takes over under running nodes (S3)
 	Once       bool // devices do not send again what failed
+	Releases   bool // nodes are of several releases, reprocess at any time, and operators decide (F15)
 	Replay     bool // the index is made again from the log, and compared (I4)
 
 	tamper func(*World) // what a test of Verify does before it
@@ -83,6 +84,7 @@ type Result struct {
 	Failed     int // tries that failed
 	Crashes    int
 	Adopted    int
+	Reread     int // records that reprocessing wrote
 	IOCalls    int // of the disk
 	Turns      int
 	Reached    bool // CrashAt, CrashTurn or FailAt came to pass
@@ -111,6 +113,12 @@ type World struct {
 	acked   []Kept
 	adopted atomic.Int64
 	result  Result
+
+	// Of a world of several releases.
+	jobs     string            // folder of their places
+	removed  map[string]string // SHA-256 of entries that an operator has removed, by object id
+	doubtful map[string]bool   // SHA-256 of those whose removal had no answer
+	reread   atomic.Int64      // records that reprocessing wrote
 }
 
 const (
@@ -139,6 +147,12 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 		return Result{}, err
 	}
 	w.setClocks()
+	if opt.Releases {
+		w.removed, w.doubtful = map[string]string{}, map[string]bool{}
+		if err := w.openJobs(); err != nil {
+			return Result{}, err
+		}
+	}
 	for _, p := range workload(w.rng, opt.Objects) {
 		w.queue = append(w.queue, &p)
 		w.sent[p.file] = true
@@ -149,6 +163,7 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 			n.kill()
 		}
 	}
+	w.result.Reread = int(w.reread.Load())
 	w.result.Turns, w.result.IOCalls, w.result.Adopted = w.turns.calls, w.disk.Calls(), int(w.adopted.Load())
 	return w.result, errors.Join(err, w.db.done())
 }
@@ -234,6 +249,11 @@ func (w *World) live(ctx context.Context) error {
 	}
 	if settled, err := w.lookAgain(ctx); !settled || err != nil {
 		return err
+	}
+	if w.opt.Releases {
+		if settled, err := w.upgraded(ctx); !settled || err != nil {
+			return err
+		}
 	}
 	return w.verify(ctx)
 }
@@ -360,6 +380,9 @@ func (w *World) send(n *Node, p *parcel) (again bool) {
 
 // mischief is what happens to engines and nodes between two turns.
 func (w *World) mischief(ctx context.Context, crashAt []int) error {
+	if w.opt.Releases {
+		w.work()
+	}
 	due := false
 	for _, turn := range crashAt {
 		due = due || turn == w.turns.calls && w.result.Crashes < len(crashAt)

@@ -168,6 +168,7 @@ func (j *job) work(ctx context.Context) error {
 		}
 	}
 	for {
+		whole := j.place == Place{}
 		written, err := j.once(ctx)
 		if err != nil {
 			return err
@@ -175,7 +176,7 @@ func (j *job) work(ctx context.Context) error {
 		// A node of the release before may have taken something in behind the place.
 		j.pass, j.place = j.pass+1, Place{}
 		j.mark = Kept{Status: j.snapshot(), Place: j.place, Pass: j.pass}
-		if written == 0 || j.status.DryRun || j.status.Selection.Force || j.pass >= maxPasses {
+		if whole && written == 0 || j.status.DryRun || j.status.Selection.Force || j.pass >= maxPasses {
 			return nil
 		}
 	}

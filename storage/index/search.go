@@ -175,9 +175,13 @@ func (db *DB) plan(q Query, deep bool, near anchor) (text string, args []any, er
 			columns += ", " + strings.Join(keyColumns[level], ", ")
 		}
 	}
-	if db.dialect.narrow && q.Level == StudyLevel && q.Limit > 0 {
-		// The page is found in an index alone, then its rows are read.
-		return "SELECT " + columns + " FROM studies s WHERE s.id = ANY (ARRAY(SELECT s.id" + rest + ")) ORDER BY " + order, c.args, nil
+	if id := alias[q.Level] + "id"; q.Limit > 0 && (db.dialect.narrow && q.Level == StudyLevel || skip >= anchorFrom) {
+		// The page is found in indexes alone, then its rows are read.
+		page := " IN (SELECT " + id + rest + ")"
+		if db.dialect.narrow {
+			page = " = ANY (ARRAY(SELECT " + id + rest + "))"
+		}
+		return "SELECT " + columns + " FROM " + from[q.Level] + " WHERE " + id + page + " ORDER BY " + order, c.args, nil
 	}
 	return "SELECT " + columns + rest, c.args, nil
 }

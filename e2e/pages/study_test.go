@@ -17,10 +17,11 @@ import (
 func TestStudyPage(t *testing.T) {
 	w := theWorld(t)
 	each(t, func(t *testing.T, query string, v testbrowser.Viewport) {
-		for name, uid := range map[string]string{
-			"loops": w.loops.StudyInstanceUID, "heart": w.heart.StudyInstanceUID, "mixed": w.mixed.StudyInstanceUID,
-			"versions": w.versions.StudyInstanceUID, "many": w.many.StudyInstanceUID,
-		} {
+		pages := map[string]string{"loops": w.loops.StudyInstanceUID, "heart": w.heart.StudyInstanceUID, "mixed": w.mixed.StudyInstanceUID}
+		if query == "lang=en" && v == testbrowser.Desktop {
+			pages["versions"], pages["many"] = w.versions.StudyInstanceUID, w.many.StudyInstanceUID
+		}
+		for name, uid := range pages {
 			tab := page(t, study(uid)+"?"+query, v)
 			shown(tab)
 			tab.Axe()
@@ -103,11 +104,11 @@ func (w *world) uploaded(t *testing.T, path string) (uid string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var receipts []struct{ Study string }
-	if err := json.Unmarshal(text, &receipts); err != nil || len(receipts) != 1 || receipts[0].Study == "" {
+	var receipt struct{ Study string }
+	if err := json.Unmarshal(text, &receipt); err != nil || receipt.Study == "" {
 		t.Fatalf("%s: %s %v", path, text, err)
 	}
-	return receipts[0].Study
+	return receipt.Study
 }
 
 // TestNoPreview: of pictures that the node does not decode, the tile names the transfer syntax.

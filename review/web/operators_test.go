@@ -438,3 +438,31 @@ func TestNewestOf(t *testing.T) {
 		t.Error("the list was changed")
 	}
 }
+
+// slowDesk counts when it is told to.
+type slowDesk struct {
+	*office
+	asked, answer chan struct{}
+}
+
+func (d slowDesk) Quarantine(ctx context.Context, tenant string, limit, offset int) ([]index.Quarantined, error) {
+	d.asked <- struct{}{}
+	<-d.answer
+	return d.office.Quarantine(ctx, tenant, limit, offset)
+}
+
+// TestWaitingForNobody: while one page counts, others show the last numbers.
+func TestWaitingForNobody(t *testing.T) {
+	d := slowDesk{newOperatorsOffice(), make(chan struct{}), make(chan struct{})}
+	c := newWaiting(d, time.Now)
+	first := make(chan map[string]string)
+	go func() { first <- c.badges(t.Context(), "clinic") }()
+	<-d.asked
+	if b := c.badges(t.Context(), "clinic"); len(b) != 0 {
+		t.Errorf("before anything was counted %v waits", b)
+	}
+	close(d.answer)
+	if b := <-first; b["quarantine"] != "2" {
+		t.Errorf("badges %v", b)
+	}
+}

@@ -186,10 +186,10 @@ func (s *set) object(salt uint64, i int) (object, error) {
 	return o, nil
 }
 
-// frame returns the pixels of the last frame, of frames that fill PixelData evenly.
-func (t *template) lastFrame() []byte {
+// frame returns the pixels of frame n, counted from 1, of frames that fill PixelData evenly.
+func (t *template) frame(n int) []byte {
 	size := t.tail / int64(t.frames)
-	at := (t.tail - size) % int64(len(t.block))
+	at := int64(n-1) * size % int64(len(t.block))
 	return t.block[at : at+size]
 }
 

@@ -66,7 +66,7 @@ func TestObjectsAreWholeFiles(t *testing.T) {
 				found.Meta.MediaStorageSOPInstanceUID != o.instanceUID {
 				t.Fatalf("object %d holds other UIDs than it says", i)
 			}
-			if !bytes.HasSuffix(file, o.lastFrame()) || len(o.lastFrame()) != 64*64 {
+			if !bytes.HasSuffix(file, o.frame(o.frames)) || len(o.frame(o.frames)) != 64*64 {
 				t.Fatalf("object %d does not end with its last frame", i)
 			}
 			studies[o.studyUID]++
@@ -87,8 +87,8 @@ func TestTailRepeatsTheBlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := io.ReadAll(&partsReader{o.parts})
-	if err != nil || string(got) != "aabbccaabbccaabb" || string(o.lastFrame()) != "bb" {
-		t.Fatalf("got %q, last frame %q: %v", got, o.lastFrame(), err)
+	if err != nil || string(got) != "aabbccaabbccaabb" || string(o.frame(o.frames)) != "bb" {
+		t.Fatalf("got %q, last frame %q: %v", got, o.frame(o.frames), err)
 	}
 }
 

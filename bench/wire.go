@@ -119,6 +119,33 @@ func (w *wire) exchange(ctx context.Context, method, path, fields string, body n
 	return a, nil
 }
 
+// begin sends a GET, reads as far as the first byte of the body, and hangs up.
+func (w *wire) begin(ctx context.Context, path, fields string) (status int, err error) {
+	if w.conn == nil {
+		if err := w.dial(ctx); err != nil {
+			return 0, err
+		}
+	}
+	defer w.close()
+	if err := w.conn.SetDeadline(time.Now().Add(opTimeout)); err != nil {
+		return 0, err
+	}
+	conn := w.conn
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if _, err := io.WriteString(w.conn, "GET "+path+" HTTP/1.1\r\nHost: "+w.addr+"\r\n"+fields+"\r\n"); err != nil {
+		return 0, err
+	}
+	resp, err := http.ReadResponse(w.r, nil)
+	if err == nil {
+		_, err = io.ReadFull(resp.Body, w.room[:1])
+	}
+	if err != nil {
+		return 0, fmt.Errorf("GET %s: %w", cutQuery(path), err)
+	}
+	return resp.StatusCode, nil
+}
+
 // expect fails when the status is none of those wanted.
 func (a answer) expect(statuses ...int) error {
 	for _, s := range statuses {

@@ -40,6 +40,14 @@ func (b *bench) get(ctx context.Context, srv *server, workload, line string, cli
 	b.measure(srv, workload, line, u, 1, func() (load, error) { return drive(ctx, clients, count, b.slice, srv.read(r)) })
 }
 
+// getEarly measures how long one reader waits for the first byte.
+func (b *bench) getEarly(ctx context.Context, srv *server, workload, line string, count int, r reading) {
+	if srv.http == "" || ctx.Err() != nil {
+		return
+	}
+	b.measure(srv, workload, line, millis, 1, func() (load, error) { return drive(ctx, 1, count, b.slice, srv.readEarly(r)) })
+}
+
 func plural(n int) string {
 	if n == 1 {
 		return ""
@@ -125,7 +133,14 @@ func (b *bench) runW3(ctx context.Context, s system) error {
 			}
 			b.get(ctx, srv, "W3", "WADO instance", 1, b.scaled(30), mega, o.wholeInstance(srv.wado))
 			b.get(ctx, srv, "W3", "WADO metadata", 1, 50, millis, o.metadata(srv.wado))
-			b.get(ctx, srv, "W3", "WADO last frame", 1, 50, millis, o.endFrame(srv.wado))
+			for _, f := range []struct {
+				name string
+				n    int
+			}{{"first", 1}, {"middle", (o.frames + 1) / 2}, {"last", o.frames}} {
+				b.get(ctx, srv, "W3", "WADO "+f.name+" frame", 1, 50, millis, o.oneFrame(srv.wado, f.n))
+			}
+			b.getEarly(ctx, srv, "W3", "WADO last frame, first byte", 50, o.oneFrame(srv.wado, o.frames))
+			b.getEarly(ctx, srv, "W3", "WADO instance, first byte", 50, o.wholeInstance(srv.wado))
 			return nil
 		}))
 		if d == cStore && s.name != "orthanc" { // which would need four times its 3 × the object in memory

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -130,6 +131,23 @@ func TestLargeInstance(t *testing.T) {
 			if took := after.TotalAlloc - before.TotalAlloc; took > most {
 				t.Errorf("%s frame %d took %d bytes of memory", o.ObjectID, n, took)
 			}
+		}
+		blob.runs = nil
+		get(fmt.Sprintf("%s/frames/%d,1,%d", instancePath, count, count/2), anyFrames) // several: one read each, in their order
+		var starts []int64
+		for _, r := range blob.runs {
+			starts = append(starts, (r.Offset-pixels)/frame+1)
+			if r.Length > frame {
+				t.Errorf("%s: a read of %d bytes for a frame of %d", o.ObjectID, r.Length, frame)
+			}
+		}
+		if !slices.Equal(starts, []int64{count, 1, count / 2}) {
+			t.Errorf("%s: frames %d,1,%d read frames %v", o.ObjectID, count, count/2, starts)
+		}
+		blob.runs = nil
+		get(instancePath+"/metadata", typeDICOMJSON)
+		if len(blob.runs) != 0 {
+			t.Errorf("%s: metadata read %v", o.ObjectID, blob.runs)
 		}
 		if o.ObjectID == "native" {
 			blob.runs = nil

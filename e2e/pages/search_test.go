@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -182,6 +183,29 @@ func TestLive(t *testing.T) {
 	tab.Click("#live a")
 	tab.Wait(listed(second.StudyInstanceUID))
 	tab.Wait(listed(first.StudyInstanceUID))
+}
+
+// TestWelcome: browsers get the page at "/", programs the list of doors.
+func TestWelcome(t *testing.T) {
+	w := theWorld(t)
+	for accept, want := range map[string]string{
+		"": "text/plain", "*/*": "text/plain", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": "text/html",
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.node.URL+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", accept)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		h := answer.Header
+		if answer.StatusCode != http.StatusOK || !strings.HasPrefix(h.Get("Content-Type"), want) || !strings.Contains(h.Get("Vary"), "Accept") {
+			t.Errorf("Accept %q: %d %v", accept, answer.StatusCode, h)
+		}
+	}
 }
 
 // TestWithoutScripts: search and study are there for browsers that run none.

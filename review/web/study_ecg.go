@@ -18,15 +18,15 @@ type ecgSummary struct {
 	Urgent   bool
 	Findings []string // the statements that make it critical
 	Facts    []fact
-	Lines    []ecgLine
+	Says     []ecgSaid
 	More     int // statements that are not shown
 }
 
-// ecgLine is one statement of the interpretation.
-type ecgLine struct {
-	Text      string
-	Author    string // key, or ""
+// ecgSaid is statements of one author, one after another.
+type ecgSaid struct {
+	Author    string // key
 	Confirmed bool
+	Lines     []string
 }
 
 // maxLines bounds the statements of a summary; the viewer shows all.
@@ -103,27 +103,36 @@ func (l Lang) ecgSummary(row index.RecordingRow) ecgSummary {
 		default:
 			text += " " + v.Unit
 		}
-		if v.Formula != "" {
+		if m.key == "qtc-interval" {
+			if v.Formula == "" {
+				v.Formula = l.text("frame.ecg.formula")
+			}
 			text += " (" + v.Formula + ")"
 		}
 		s.Facts = append(s.Facts, fact{m.name, text})
 	}
+	shown := 0
 	for _, st := range facts.Statements {
 		if st.Text == "" {
 			continue
 		}
-		if len(s.Lines) == maxLines {
+		if shown == maxLines {
 			s.More++
 			continue
 		}
-		line := ecgLine{Text: st.Text, Confirmed: st.Status == "confirmed"}
+		shown++
+		said := ecgSaid{Author: "frame.ecg.somebody", Confirmed: st.Status == "confirmed"}
 		switch st.Author {
 		case "machine":
-			line.Author = "frame.ecg.machine"
+			said.Author = "frame.ecg.machine"
 		case "over-read":
-			line.Author = "frame.ecg.overread"
+			said.Author = "frame.ecg.overread"
 		}
-		s.Lines = append(s.Lines, line)
+		if n := len(s.Says); n == 0 || s.Says[n-1].Author != said.Author || s.Says[n-1].Confirmed != said.Confirmed {
+			s.Says = append(s.Says, said)
+		}
+		last := &s.Says[len(s.Says)-1]
+		last.Lines = append(last.Lines, st.Text)
 	}
 	return s
 }

@@ -78,7 +78,7 @@ func TestStudy(t *testing.T) {
 		`href="/pages/view/1.2.1/1.2.1.4/1.2.1.4.4"`, "Video",
 		`href="/dicom-web/studies/1.2.1/series/1.2.1.5/instances/1.2.1.5.5?accept=application%2Fdicom" download`,
 		// The ECG in words.
-		"An ECG of this study is called critical", "42 /min", "431.3 ms (Bazett)", "-40°", "2026-03-01 08:15", "急性心肌梗死", "Confirmed by &lt;reader&gt;",
+		"An ECG of this study is called critical", "42 /min", "431.3 ms (Bazett)", "-40°", "2026-03-01 08:15", "急性心肌梗死", "Machine reading <span class=\"badge\">Unconfirmed", "Over-read <span class=\"badge ok\">Confirmed", "Confirmed by &lt;reader&gt;",
 		// The patient's other studies, and nobody else's.
 		`href="/pages/studies/1.2.2"`, "earlier", "1 study",
 	)
@@ -190,12 +190,12 @@ func TestLargeStudy(t *testing.T) {
 func TestECGSummary(t *testing.T) {
 	for _, facts := range []string{"", "null", "{", `{"measurements":{"ventricular-rate":{"value":1e999}}}`, `{"statements":[{}]}`, `{"acquired_at":"x"}`} {
 		s := English.ecgSummary(index.RecordingRow{RecordingFacts: index.RecordingFacts{Facts: []byte(facts)}})
-		if len(s.Facts)+len(s.Lines) > 0 || s.Title != "" {
+		if len(s.Facts)+len(s.Says) > 0 || s.Title != "" {
 			t.Errorf("%s: %+v", facts, s)
 		}
 	}
 	many := `{"statements":[` + strings.Repeat(`{"text":"a"},`, maxLines+4) + `{"text":"b"}]}`
-	if s := English.ecgSummary(index.RecordingRow{RecordingFacts: index.RecordingFacts{Facts: []byte(many)}}); len(s.Lines) != maxLines || s.More != 5 {
-		t.Errorf("%d lines, %d more", len(s.Lines), s.More)
+	if s := English.ecgSummary(index.RecordingRow{RecordingFacts: index.RecordingFacts{Facts: []byte(many)}}); len(s.Says) != 1 || len(s.Says[0].Lines) != maxLines || s.More != 5 {
+		t.Errorf("%d authors, %d more", len(s.Says), s.More)
 	}
 }

@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -70,7 +71,7 @@ func readersCalls(t *testing.T, db *DB, studies int) map[string]func() error {
 		"admission of another": func() error { _, _, err := db.Lookup(ctx, "clinic", "1.2.3"); return err },
 		"quarantine":           func() error { _, err := db.Quarantine(ctx, "clinic", 50, 0); return err },
 		"quarantined bytes": func() error {
-			if _, err := db.QuarantinedBytes(ctx, "clinic", "00"); err != ErrNotFound { //nolint:errorlint // exactly this
+			if _, err := db.QuarantinedBytes(ctx, "clinic", "00"); !errors.Is(err, ErrNotFound) {
 				return err
 			}
 			return nil
@@ -79,13 +80,13 @@ func readersCalls(t *testing.T, db *DB, studies int) map[string]func() error {
 		"patient conflicts": func() error { _, err := db.PatientConflicts(ctx, "clinic", 50, 0); return err },
 		"an arrival":        func() error { _, err := db.Arrival(ctx, "clinic", fmt.Sprintf("01J%023d", studies*2)); return err },
 		"a missing arrival": func() error {
-			if _, err := db.Arrival(ctx, "clinic", "nothing"); err != ErrNotFound { //nolint:errorlint // exactly this
+			if _, err := db.Arrival(ctx, "clinic", "nothing"); !errors.Is(err, ErrNotFound) {
 				return err
 			}
 			return nil
 		},
 		"an original": func() error {
-			if _, err := db.Original(ctx, "clinic", study+".1.1"); err != ErrNotFound { //nolint:errorlint // exactly this
+			if _, err := db.Original(ctx, "clinic", study+".1.1"); !errors.Is(err, ErrNotFound) {
 				return err
 			}
 			return nil

@@ -2,14 +2,17 @@ package pages
 
 import (
 	"bytes"
+	"compress/zlib"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +20,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/tributary-dicom/tributary/ecgout/dicomecg"
@@ -280,6 +284,89 @@ func TestECGLayouts(t *testing.T) {
 	}
 }
 
+// TestECGGaps: samples that are missing are a gap, not a level line, and a caliper does not snap into it.
+func TestECGGaps(t *testing.T) {
+	g := beats(ecg.Rhythm, 10, beatLeads...)
+	counts, _, err := g.ReadAll(1 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := make([][]bool, len(counts))
+	for i := range missing {
+		missing[i] = make([]bool, len(counts[i]))
+		for j := 3000; j < 4000; j++ { // 6 to 8 s
+			missing[i][j] = true
+		}
+	}
+	g.Memory(counts, missing)
+	tab := openECG(t, sendRecording(t, recordingOf("ECG-5", g)), "lang=en", testbrowser.Desktop)
+	strip := stripII(tab)
+	x := func(seconds float64) float64 { return strip.X + seconds*25 }
+	if p := inkOf(tab, x(6)+0.5, x(8)-0.5, strip.Y-13, strip.Y+3); p.Top < 1e8 {
+		t.Errorf("ink where samples are missing: %+v", p)
+	}
+	for _, at := range []float64{5.5, 8.3} {
+		if p := inkOf(tab, x(at), x(at)+2, strip.Y-1, strip.Y+1); math.Abs(p.Top-strip.Y) > 0.4 {
+			t.Errorf("no line at %v s: %+v", at, p)
+		}
+	}
+	tab.Screenshot("ecg-gap")
+}
+
+// TestECGGroups: leads that were recorded one after another are one drawing, and each group can be looked at alone.
+func TestECGGroups(t *testing.T) {
+	var groups []*ecg.Group
+	for i := range 4 {
+		g := beats(ecg.Rhythm, 2.5, beatLeads[3*i:3*i+3]...)
+		g.StartOffset = ecg.Int(int64(2500 * i))
+		groups = append(groups, g)
+	}
+	tab := openECG(t, sendRecording(t, recordingOf("ECG-6", groups...)), "lang=en", testbrowser.Desktop)
+	setECG(tab, "ecg-layout", "3x4")
+	for _, c := range ecgCells(tab) {
+		column := math.Round((c.X - 15) / 62.5)
+		if !c.Recorded || math.Abs(c.T0-2.5*column) > 1e-6 {
+			t.Errorf("%+v", c)
+			continue
+		}
+		// Each column shows its own group: a tip half a second after its beginning.
+		if tip := tips[c.Name]; tip > 0.3 {
+			if p := inkOf(tab, c.X+12.5-1.2, c.X+12.5+1.2, c.Y-10*tip-1.5, c.Y); math.Abs(p.Top-(c.Y-10*tip)) > 0.45 {
+				t.Errorf("%s: the tip is at %.2f mm, want %.2f", c.Name, p.Top, c.Y-10*tip)
+			}
+		}
+	}
+	if options := testbrowser.Eval[int](tab, `document.querySelector("#ecg-view").options.length`); options != 5 {
+		t.Fatalf("%d groups to choose from, want all and each", options)
+	}
+	setECG(tab, "ecg-layout", "auto")
+	setECG(tab, "ecg-view", "rhythm-2")
+	if c := ecgCells(tab); len(c) != 3 || c[0].Name != "V1" || math.Abs(c[0].T0-5) > 1e-6 {
+		t.Errorf("the third group: %+v", c)
+	}
+	tab.Axe()
+}
+
+// TestECGLinks: everything that the page points to is there, and the server's paper is drawn as the page is.
+func TestECGLinks(t *testing.T) {
+	tab := openECG(t, beatsPage(t), "lang=en", testbrowser.Desktop)
+	for id, value := range map[string]string{"ecg-layout": "6x2", "ecg-speed": "50", "ecg-gain": "20", "ecg-hp": "0.05", "ecg-notch": "60"} {
+		setECG(tab, id, value)
+	}
+	for _, link := range testbrowser.Eval[[]string](tab, `[...document.querySelectorAll(".ecg-links a")].map((a) => a.getAttribute("href"))`) {
+		status, body := theWorld(t).node.Get(t, link)
+		if status != http.StatusOK || len(body) == 0 {
+			t.Errorf("%s: %d %.200s", link, status, body)
+		}
+		switch {
+		case strings.Contains(link, "application%2Fpdf") && !bytes.HasPrefix(body, []byte("%PDF-")),
+			strings.Contains(link, "image%2Fpng") && !bytes.HasPrefix(body, []byte("\x89PNG")),
+			strings.Contains(link, "application%2Fdicom") && (len(body) < 132 || string(body[128:132]) != "DICM"):
+			t.Errorf("%s is something else: %q", link, body[:min(len(body), 16)])
+		}
+	}
+}
+
 // ecgMouse moves the pointer over the page.
 func ecgMouse(tab *testbrowser.Tab, kind input.DispatchMouseEventType, x, y float64) {
 	p := input.DispatchMouseEventParams{Type: kind, X: x, Y: y, Button: "left", ClickCount: 1}
@@ -514,8 +601,8 @@ func TestECGPrint(t *testing.T) {
 		for (let i = 0; i < 300; i++) await null; // no more than a browser waits for
 		return document.querySelector("#ecg-paper").width;
 	})()`)
-	if width != 270*12 {
-		t.Errorf("%v pixels for 270 mm, want 3240", width)
+	if want := math.Floor(270 * 96 / 25.4 * 3.2); width != want {
+		t.Errorf("%v pixels for 270 mm, want %v", width, want)
 	}
 	testbrowser.Call(tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
 	if got := testbrowser.Eval[float64](tab, `document.querySelector("#ecg-paper").getBoundingClientRect().width`); math.Abs(got-270*96/25.4) > 0.1 {
@@ -524,6 +611,54 @@ func TestECGPrint(t *testing.T) {
 	if testbrowser.Eval[string](tab, `getComputedStyle(document.querySelector("#ecg-tools")).display`) != "none" {
 		t.Error("controls are printed")
 	}
+	// On paper: A4, and on it 270 mm.
+	yes := true
+	pdf := testbrowser.Call(tab, cdppage.PrintToPDF, cdppage.PrintToPDFParams{PreferCSSPageSize: &yes, PrintBackground: &yes})
+	if !bytes.HasPrefix(pdf.Data, []byte("%PDF-")) {
+		t.Fatal("no PDF")
+	}
+	box := regexp.MustCompile(`/MediaBox \[0 0 ([0-9.]+) ([0-9.]+)\]`).FindSubmatch(pdf.Data)
+	if box == nil {
+		t.Fatal("no MediaBox")
+	}
+	var w, h float64
+	if _, err := fmt.Sscan(string(box[1])+" "+string(box[2]), &w, &h); err != nil || math.Abs(w-842) > 1.5 || math.Abs(h-595) > 1.5 {
+		t.Errorf("a page of %v × %v points, want A4 landscape (%v)", w, h, err)
+	}
+	if got := printedWidth(t, pdf.Data, width); math.Abs(got-270) > 0.3 {
+		t.Errorf("the paper is printed %.2f mm wide, want 270", got)
+	}
+	if dir := os.Getenv("TRIBUTARY_SCREENSHOTS"); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, "ecg-print.pdf"), pdf.Data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// printedWidth finds how wide a canvas of so many pixels is on the page of a PDF, mm: Chromium prints what was drawn on it
+// as paths, scaled by the matrices of the page and of the canvas.
+func printedWidth(t *testing.T, pdf []byte, pixels float64) float64 {
+	t.Helper()
+	canvas := regexp.MustCompile(fmt.Sprintf(`([0-9.]+) 0 0 [0-9.]+ [0-9.-]+ [0-9.-]+ cm\n[^Q]{0,200}?0 0 %.0f [0-9]+ re`, pixels))
+	base := regexp.MustCompile(`^([0-9.]+) 0 0 -[0-9.]+ 0 [0-9.]+ cm`)
+	for part := range bytes.SplitSeq(pdf, []byte("stream")) {
+		z, err := zlib.NewReader(bytes.NewReader(bytes.TrimLeft(part, "\r\n")))
+		if err != nil {
+			continue
+		}
+		content, _ := io.ReadAll(z) // what follows the stream is none of it
+		one, two := base.FindSubmatch(content), canvas.FindSubmatch(content)
+		if one == nil || two == nil {
+			continue
+		}
+		var a, b float64
+		if _, err := fmt.Sscan(string(one[1])+" "+string(two[1]), &a, &b); err != nil {
+			t.Fatal(err)
+		}
+		return a * b * pixels / 72 * 25.4
+	}
+	t.Fatal("the PDF has no such canvas")
+	return 0
 }
 
 // TestECGCalibrate: a person who holds a card against the screen changes the size of the paper, not what calipers read.

@@ -10,7 +10,7 @@ import { Calipers } from "./overlay";
 import { drawOverview } from "./overview";
 import { Paper } from "./paper";
 import type { Recording } from "./recording";
-import { clock, seconds } from "./scale";
+import { clock, NOMINAL, seconds } from "./scale";
 import { readPlan } from "./series";
 import { Store } from "./store";
 import { collect, type View, views } from "./tracks";
@@ -18,8 +18,11 @@ import { collect, type View, views } from "./tracks";
 const $ = <T extends HTMLElement = HTMLElement>(id: string) => document.getElementById(id) as T;
 const chosen = (id: string) => $<HTMLSelectElement>(id).value;
 
-/** Device pixels a millimetre of a print: 305 dpi. */
-const PRINT_DENSITY = 12;
+/**
+ * Pixels of the canvas for each CSS pixel of a print, 307 dpi. Chromium prints what is drawn on a canvas as lines, and
+ * rounds the scale down to 1/64: only 64 divided by a whole number keeps the millimetres.
+ */
+const PRINT_DENSITY = 64 / 20;
 
 class Viewer {
   private readonly store: Store;
@@ -98,7 +101,7 @@ class Viewer {
     const asked = this.asked();
     const filters = this.filters();
     const { px } = screenScale();
-    const density = this.printing ? PRINT_DENSITY / px : Math.max(1, window.devicePixelRatio);
+    const density = this.printing ? (PRINT_DENSITY * NOMINAL) / px : Math.max(1, window.devicePixelRatio);
     await this.median(asked, filters, px, density);
     const view = this.view;
     const p = view && plan(view.tracks, asked);

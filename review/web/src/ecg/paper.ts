@@ -46,8 +46,9 @@ export class Paper {
     const height = paperHeight(plan, foot);
     const box = this.canvas.parentElement!;
     this.px = cssPx * density;
-    this.canvas.width = Math.round(plan.width * this.px);
-    this.canvas.height = Math.round(height * this.px);
+    // Down: printed paper that is a hair wider than its pixels keeps its scale, which is rounded down.
+    this.canvas.width = Math.floor(plan.width * this.px);
+    this.canvas.height = Math.floor(height * this.px);
     for (const [key, mm] of [["w", plan.width], ["h", height]] as const) {
       box.style.setProperty(`--paper-${key}`, mm * cssPx + "px");
       box.style.setProperty(`--paper-${key}-mm`, mm + "mm");

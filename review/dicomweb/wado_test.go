@@ -318,11 +318,16 @@ func TestFrameTypes(t *testing.T) {
 	w := newWorld()
 	file, runs := encapsulated(noise(100))
 	for i, c := range []struct{ syntax, ask, want string }{
-		{"1.2.840.10008.1.2.4.80", "image/jls", "image/jls"}, {"1.2.840.10008.1.2.4.80", "image/x-jls", "image/x-jls"},
-		{"1.2.840.10008.1.2.5", "image/dicom-rle", "image/dicom-rle"}, {"1.2.840.10008.1.2.5", "image/x-dicom-rle", "image/x-dicom-rle"},
-		{"1.2.840.10008.1.2.4.201", "image/jphc", "image/jphc"}, {"1.2.840.10008.1.2.4.202", "image/jhc", "image/jhc"},
-		{"1.2.840.10008.1.2.4.90", "image/*", "image/jp2"}, {"1.2.840.10008.1.2.4.110", "image/*", "image/jxl"},
-		{"1.2.840.10008.1.2.4.80", "image/jpeg", ""}, {"1.2.840.10008.1.2.4.102", "video/mp4", ""},
+		{"1.2.840.10008.1.2.4.80", "image/jls", "image/jls"},
+		{"1.2.840.10008.1.2.4.80", "image/x-jls", "image/x-jls"},
+		{"1.2.840.10008.1.2.5", "image/dicom-rle", "image/dicom-rle"},
+		{"1.2.840.10008.1.2.5", "image/x-dicom-rle", "image/x-dicom-rle"},
+		{"1.2.840.10008.1.2.4.201", "image/jphc", "image/jphc"},
+		{"1.2.840.10008.1.2.4.202", "image/jhc", "image/jhc"},
+		{"1.2.840.10008.1.2.4.90", "image/*", "image/jp2"},
+		{"1.2.840.10008.1.2.4.110", "image/*", "image/jxl"},
+		{"1.2.840.10008.1.2.4.80", "image/jpeg", ""},
+		{"1.2.840.10008.1.2.4.102", "video/mp4", ""},
 	} {
 		uid := fmt.Sprintf("%s.%d", instanceUID, i+1)
 		w.add(studyUID, seriesUID, uid, c.syntax, file, func(o *index.Object) {

@@ -137,9 +137,10 @@ func Run(ctx context.Context, cfg Config) error {
 		switch {
 		case err == nil:
 			pause = firstPause
+		case ctx.Err() != nil:
 		case errors.Is(err, eventlog.ErrClosed):
-			return ignoreEnd(ctx, err)
-		case ctx.Err() == nil:
+			return fmt.Errorf("completeness: %w", err)
+		default:
 			s.Logger.Warn("completeness of studies waits and is tried again", slog.String("error", err.Error()))
 			s.Metrics.failed()
 			wait, pause = pause, min(2*pause, maxPause)
@@ -147,13 +148,6 @@ func Run(ctx context.Context, cfg Config) error {
 		sleep(ctx, wait)
 	}
 	return nil
-}
-
-func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return fmt.Errorf("completeness: %w", err)
 }
 
 type stage struct {

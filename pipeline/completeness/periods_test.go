@@ -12,7 +12,7 @@ func TestPeriods(t *testing.T) {
 	for text, want := range map[string]map[string]time.Duration{
 		"":                      {"ECG": 10 * time.Second, "US": 2 * time.Minute, "CT": 5 * time.Minute, "MR": 5 * time.Minute, "OT": 2 * time.Minute, "": 2 * time.Minute, "ECG,CT": 5 * time.Minute},
 		"US=90s":                {"US": 90 * time.Second, "ECG": 10 * time.Second, "OT": 2 * time.Minute},
-		" us = 90s , *=1m ":     {"US": 90 * time.Second, "ECG": 10 * time.Second, "OT": time.Minute, "US,OT": 90 * time.Second},
+		"us = 90s , *=1m":       {"US": 90 * time.Second, "ECG": 10 * time.Second, "OT": time.Minute, "US,OT": 90 * time.Second},
 		"*=3s":                  {"US": 3 * time.Second, "ECG": 3 * time.Second, "": 3 * time.Second},
 		"*=3s,CT=4s,X_1=100h0s": {"X_1": 100 * time.Hour, "CT": 4 * time.Second, "MR": 5 * time.Minute},
 	} {

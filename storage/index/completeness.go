@@ -113,8 +113,8 @@ func decodeStudy(r eventlog.Record, c *change) error {
 		return withoutText(err)
 	}
 	c.announced = &announced{
-		studyKey{body.Tenant, body.StudyInstanceUID}, r.Event.Type, r.Event.ID, int64(body.Revision), body.Digest,
-		body.At.UnixMicro(), body.Reason,
+		studyKey: studyKey{body.Tenant, body.StudyInstanceUID}, kind: r.Event.Type, eventID: r.Event.ID, revision: int64(body.Revision),
+		digest: body.Digest, completed: body.At.UnixMicro(), reason: body.Reason,
 	}
 	return identifiers(body.Tenant, body.StudyInstanceUID, body.Digest, body.Reason, r.Event.ID)
 }

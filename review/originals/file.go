@@ -40,6 +40,12 @@ func (s *server) file(w http.ResponseWriter, r *http.Request) error {
 		}
 		defer src.Close() // only read from
 	}
+	out := &sending{src: src, left: n}
+	if src != nil {
+		if err := out.next(); err != nil { // while it can still be answered as an error
+			return err
+		}
+	}
 	h.Set("Content-Type", cmp.Or(o.MediaType, "application/octet-stream"))
 	h.Set("Content-Length", strconv.FormatInt(n, 10))
 	h.Set("Content-Disposition", disposition(fileName(o.Filename, o.ObjectID)))
@@ -52,7 +58,7 @@ func (s *server) file(w http.ResponseWriter, r *http.Request) error {
 	if src == nil {
 		return nil
 	}
-	if err := send(w, src, n); err != nil {
+	if err := out.to(w); err != nil {
 		if r.Context().Err() == nil {
 			s.Log.ErrorContext(r.Context(), "response broken off", "route", r.Pattern, "error", err)
 		}
@@ -64,27 +70,43 @@ func (s *server) file(w http.ResponseWriter, r *http.Request) error {
 // piece is how much is read at a time, bytes.
 const piece = 64 << 10
 
-// send copies n bytes. The last piece waits until the source has come to its end: a store that finds a wrong
+// sending is a file under way.
+type sending struct {
+	src  io.Reader
+	left int64  // of src
+	buf  []byte // read, not sent
+}
+
+// next reads a piece. The last one is given out when the source has come to its end: a store that finds a wrong
 // checksum says so there, and the client then never has all of it.
-func send(w io.Writer, src io.Reader, n int64) error {
-	buf := make([]byte, min(n, piece))
-	for n > 0 {
-		b := buf[:min(n, piece)]
-		if _, err := io.ReadFull(src, b); err != nil {
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return err
+func (s *sending) next() error {
+	if s.buf == nil {
+		s.buf = make([]byte, min(s.left, piece))
+	}
+	s.buf = s.buf[:min(s.left, piece)]
+	if _, err := io.ReadFull(s.src, s.buf); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
 		}
-		if n -= int64(len(b)); n == 0 {
-			var more [1]byte
-			if extra, err := io.ReadFull(src, more[:]); extra > 0 || !errors.Is(err, io.EOF) {
-				return cmp.Or(err, errors.New("the blob is longer than its record says"))
-			}
-		}
-		if _, err := w.Write(b); err != nil {
-			return err
+		return err
+	}
+	if s.left -= int64(len(s.buf)); s.left == 0 {
+		var more [1]byte
+		if extra, err := io.ReadFull(s.src, more[:]); extra > 0 || !errors.Is(err, io.EOF) {
+			return cmp.Or(err, errors.New("the blob is longer than its record says"))
 		}
 	}
 	return nil
+}
+
+// to sends what was read, and all that is left.
+func (s *sending) to(w io.Writer) error {
+	for {
+		if _, err := w.Write(s.buf); err != nil || s.left == 0 {
+			return err
+		}
+		if err := s.next(); err != nil {
+			return err
+		}
+	}
 }

@@ -43,7 +43,7 @@ func (b *blobs) Open(_ context.Context, key string, off, n int64) (io.ReadCloser
 	if err := b.broken[key]; err != nil {
 		end = failing{err}
 	}
-	return &closing{io.MultiReader(bytes.NewReader(data[off:off+n]), end), b}, nil
+	return &closing{io.MultiReader(bytes.NewReader(data[off:min(off+n, int64(len(data)))]), end), b}, nil
 }
 
 type failing struct{ error }
@@ -200,10 +200,21 @@ func TestBrokenFile(t *testing.T) {
 		t.Errorf("%d %v", rec.Code, rec.Header())
 	}
 	for name, data := range map[string]string{"wrong checksum": "0123456789", "short": "01234"} {
-		w.bytes["blobs/01"], w.broken["blobs/01"] = []byte(data + strings.Repeat("\x00", 10-len(data)))[:10], blob.ErrCorrupt
-		if name == "short" {
-			w.bytes["blobs/01"] = w.bytes["blobs/01"][:5:10]
+		w.bytes["blobs/01"], w.broken["blobs/01"] = []byte(data), blob.ErrCorrupt
+		rec := w.get("/originals/01")
+		if rec.Code != http.StatusInternalServerError || rec.Header().Get("Content-Type") != "application/json" || rec.Header().Get("Content-Disposition") != "" {
+			t.Errorf("%s: %d %v", name, rec.Code, rec.Header())
 		}
+	}
+	if w.open != 0 {
+		t.Errorf("%d readers left open", w.open)
+	}
+
+	large := scp
+	large.Bytes = strings.Repeat("0123456789", 20_000) // more than one piece
+	w = newWorld(t, func(tape *indextest.Tape) { tape.Kept(large) })
+	for name, length := range map[string]int{"wrong checksum": len(large.Bytes), "short": len(large.Bytes) / 2} {
+		w.bytes["blobs/01"], w.broken["blobs/01"] = []byte(large.Bytes[:length]), blob.ErrCorrupt
 		rec := httptest.NewRecorder()
 		func() {
 			defer func() {
@@ -213,8 +224,8 @@ func TestBrokenFile(t *testing.T) {
 			}()
 			w.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/originals/01", nil))
 		}()
-		if rec.Body.Len() == 10 {
-			t.Errorf("%s: the client has all", name)
+		if rec.Body.Len() == 0 || rec.Body.Len() >= len(large.Bytes) {
+			t.Errorf("%s: the client has %d bytes", name, rec.Body.Len())
 		}
 	}
 	if w.open != 0 {

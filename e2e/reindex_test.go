@@ -34,6 +34,16 @@ type furnished struct {
 func furnish(t *testing.T, dir string) (f furnished) {
 	t.Helper()
 	n := testnode.Start(t, dir)
+	f = furnishOn(t, n)
+	if err := n.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// furnishOn does that on a node that runs, and has nothing yet.
+func furnishOn(t *testing.T, n *testnode.Node) (f furnished) {
+	t.Helper()
 	command := func(args ...string) string {
 		t.Helper()
 		code, out, stderr := run(t, append(args, "--server", n.URL)...)
@@ -67,9 +77,6 @@ func furnish(t *testing.T, dir string) (f furnished) {
 	}
 	command("quarantine", "rm", entries[0].ObjectID)
 	f.quarantined = entries[1].ObjectID
-	if err := n.Stop(); err != nil {
-		t.Fatal(err)
-	}
 	return f
 }
 

@@ -65,7 +65,7 @@ type Config struct {
 	// SOPClass restricts what is stored; nil takes every storage class.
 	SOPClass func(uid string) bool
 
-	// ParserVersion of events; default ParserVersion. Tests of two releases set it.
+	// ParserVersion of events; default ParserVersion, less than 0 means none. Tests of two releases set it.
 	ParserVersion int
 
 	Logger  *slog.Logger
@@ -96,6 +96,7 @@ func New(cfg Config, blobs Blobs, log Log, view View) *Intake {
 	if cfg.ParserVersion == 0 {
 		cfg.ParserVersion = ParserVersion
 	}
+	cfg.ParserVersion = max(cfg.ParserVersion, 0)
 	if cfg.Visible == 0 {
 		cfg.Visible = time.Second
 	}

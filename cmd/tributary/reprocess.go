@@ -157,7 +157,7 @@ func (c *reprocessCmd) request() (req reprocess.Request, err error) {
 
 func (c *reprocessCmd) version() int {
 	if c.ParserVersion != 0 {
-		return c.ParserVersion
+		return max(c.ParserVersion, 0)
 	}
 	return ingest.ParserVersion
 }
@@ -217,7 +217,7 @@ func (c *reprocessCmd) here(ctx context.Context, std streams, req reprocess.Requ
 		stop()
 		<-ended
 	}()
-	intake := ingest.New(ingest.Config{Node: offlineSource(), Logger: o.log, ParserVersion: c.version()}, o.blobs, o.events, v)
+	intake := ingest.New(ingest.Config{Node: offlineSource(), Logger: o.log, ParserVersion: c.ParserVersion}, o.blobs, o.events, v)
 	cfg := reprocessConfig(at, o.index, intake, v.WaitApplied)
 	cfg.Logger, cfg.Patience = o.log, c.Patience
 	watch := &reprocessWatch{std: std, json: c.JSON, quiet: c.Quiet}

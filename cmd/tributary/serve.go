@@ -50,7 +50,7 @@ type nodeFlags struct {
 
 	Pprof         string        `help:"Serve Go's profiles at this loopback address." env:"TRIBUTARY_PPROF" placeholder:"HOST:PORT"`
 	OrphansEvery  time.Duration `help:"How often blobs are looked for that have no event." hidden:"" default:"10m" env:"TRIBUTARY_ORPHANS_EVERY"`
-	ParserVersion int           `hidden:"" env:"TRIBUTARY_PARSER_VERSION"` // for tests of two releases; 0 is this one's
+	ParserVersion int           `hidden:"" env:"TRIBUTARY_PARSER_VERSION"` // for tests of two releases; 0 is this one's, -1 one of before there were versions
 	Drain         time.Duration `help:"How long a shutdown waits for objects in flight." default:"25s" env:"TRIBUTARY_DRAIN"`
 }
 

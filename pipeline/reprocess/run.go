@@ -209,7 +209,7 @@ func (j *job) count(ctx context.Context) error {
 	j.status.Objects, j.status.Bytes = objects, bytes
 	j.mu.Unlock()
 	j.mark.Status = j.snapshot()
-	return nil
+	return j.save(true)
 }
 
 // once goes over the selection once, from the place on.

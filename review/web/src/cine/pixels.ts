@@ -139,6 +139,13 @@ export function colour(m: Module, data: Uint8Array, planar: boolean): Uint8Clamp
   const step = planar ? 1 : 3;
   const next = planar ? n : 1;
   const out = new Uint8ClampedArray(4 * n);
+  if (m.photometric === "RGB" && m.allocated === 8 && m.stored === 8) {
+    const words = new Uint32Array(out.buffer);
+    for (let i = 0, p = 0; i < n; i++, p += step) {
+      words[i] = 0xff000000 | ((data[p + 2 * next] as number) << 16) | ((data[p + next] as number) << 8) | (data[p] as number);
+    }
+    return out;
+  }
   const plain = m.allocated === 8 && m.stored === 8;
   const at = (i: number) => (plain ? (data[i] as number) : sample8(m, data, i));
   // Decoders of the reversible and irreversible transforms give RGB.

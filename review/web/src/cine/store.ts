@@ -97,7 +97,8 @@ export class Store<T extends Held> {
   private lead = 0;
   private ahead = 1;
   private frameBytes = 0; // of the frames so far, the largest
-  private millis = 0; // that a frame takes to come, a moving mean
+  private stride = 1;
+  private millis = 0; // that a frame takes to come: the longest of late
   private closed = false;
 
   constructor(private readonly how: Loads<T>) {
@@ -107,6 +108,11 @@ export class Store<T extends Held> {
   /** Milliseconds from asking to having a frame. */
   get latency(): number {
     return this.millis;
+  }
+
+  /** Milliseconds between frames that come, when as many are asked for as may be. */
+  get pace(): number {
+    return this.millis / this.how.parallel;
   }
 
   /** Frames that are being fetched. */
@@ -122,9 +128,11 @@ export class Store<T extends Held> {
 
   /**
    * Says where the page is. Playing it needs frames from lead after position on: those before it come too late to be
-   * drawn. ahead is how many are wanted; memory may allow fewer.
+   * drawn. ahead is how many are wanted; memory may allow fewer. Where not all can come in time, every stride-th comes first,
+   * so that a loop moves evenly.
    */
-  want(position: number, lead: number, ahead: number): void {
+  want(position: number, lead: number, ahead: number, stride = 1): void {
+    this.stride = stride;
     this.position = position;
     this.lead = lead;
     this.ahead = ahead;
@@ -158,9 +166,12 @@ export class Store<T extends Held> {
     }
     const { count, parallel } = this.how;
     const last = Math.min(this.ahead, this.room, count - 1);
-    for (let k = 0; k <= last && this.loading.size < parallel; k++) {
-      const frame = (this.position + (k + this.lead) % count) % count;
-      if (!this.cache.has(frame) && !this.loading.has(frame) && (this.faults.get(frame) ?? 0) < tries) void this.fetch(frame);
+    for (const stride of this.stride > 1 ? [this.stride, 1] : [1]) {
+      for (let k = 0; k <= last && this.loading.size < parallel; k++) {
+        const frame = (this.position + (k + this.lead) % count) % count;
+        if (frame % stride || this.cache.has(frame) || this.loading.has(frame) || (this.faults.get(frame) ?? 0) >= tries) continue;
+        void this.fetch(frame);
+      }
     }
   }
 
@@ -176,7 +187,7 @@ export class Store<T extends Held> {
       }
       this.loading.delete(frame);
       const took = this.how.now() - began;
-      this.millis = this.millis ? 0.8 * this.millis + 0.2 * took : took;
+      this.millis = Math.max(took, 0.9 * this.millis + 0.1 * took);
       this.frameBytes = Math.max(this.frameBytes, value.bytes);
       this.faults.delete(frame);
       this.cache.put(frame, value, this.position);

@@ -191,7 +191,8 @@ export class Viewer {
     const lead = this.clock.playing ? Math.min(Math.ceil(this.store.latency / millis), this.count >> 1) : 0;
     // A loop that fits is fetched whole, so that it is there when it is played; a series may be long.
     const fits = this.film && this.store.room >= this.count;
-    this.store.want(this.frame, lead, this.playing ? farthest : fits ? this.count - 1 : neighbours);
+    const stride = this.clock.playing ? Math.max(1, Math.ceil(this.store.pace / millis - 0.2)) : 1;
+    this.store.want(this.frame, lead, this.playing ? farthest : fits ? this.count - 1 : neighbours, stride);
   }
 
   private came(): void {
@@ -354,18 +355,34 @@ export class Viewer {
     return true;
   }
 
+  /**
+   * The frame to draw: the one that is wanted, or while playing the last one before it that came, though late, so that there is
+   * some movement over a slow line.
+   */
+  private available(): number {
+    if (this.clock.playing && !this.store.cache.has(this.frame)) {
+      for (let k = 1; k < Math.min(this.count, 60); k++) {
+        const f = (this.frame - k + this.count) % this.count;
+        if (f === this.seenFrame) break;
+        if (this.store.cache.has(f)) return f;
+      }
+    }
+    return this.frame;
+  }
+
   private draw(): void {
     const began = performance.now();
-    const f = this.store.cache.get(this.frame);
+    const at = this.available();
+    const f = this.store.cache.get(at);
     if (f && this.troubled) {
       this.troubled = false;
       this.told.problem(this.frame, undefined);
     }
-    if (f && (f !== this.shown || this.seenFrame !== this.frame)) {
+    if (f && (f !== this.shown || this.seenFrame !== at)) {
       const before = this.shown;
       this.shown = f;
-      this.seenFrame = this.frame;
-      const header = this.source.headerOf(this.frame);
+      this.seenFrame = at;
+      const header = this.source.headerOf(at);
       this.shape = shapeOf(f, { columns: integer(header, "00280011", 0), rows: integer(header, "00280010", 0) });
       if (!before) this.told.problem(this.frame, undefined);
       if (!before || before.module !== f.module && before.module?.windows.length !== f.module?.windows.length) this.told.changed();

@@ -91,6 +91,14 @@ test("playing, frames that would come too late are left out", () => {
   assert.deepEqual(w.asked, [105, 106, 107, 108]);
 });
 
+test("over a slow line every so many frames come first, then the others", async () => {
+  const w = world({ count: 20, parallel: 1 });
+  w.store.want(1, 0, 300, 4);
+  await w.answerAll();
+  assert.deepEqual(w.asked.slice(0, 7), [1, 4, 8, 12, 16, 0, 2]);
+  assert.equal(w.store.cache.size, 20);
+});
+
 test("a jump gives up what is no longer wanted", async () => {
   const w = world({ budget: 2000 });
   w.store.want(0, 0, 8);

@@ -200,6 +200,8 @@ func (s *stage) round(ctx context.Context) (wait time.Duration, err error) {
 		return 0, err
 	}
 	for {
+		// Also between what was decided and its append: where the index went back meanwhile (a standby took over), the
+		// log may have the revision already, and then takes ours out.
 		if err := s.follow(ctx); err != nil {
 			return 0, notMine(err)
 		}

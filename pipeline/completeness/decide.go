@@ -53,7 +53,7 @@ func (s *stage) decide(ctx context.Context) (wait time.Duration, more bool, err 
 	if kept == 0 { // all of them have changed meanwhile
 		return s.Poll, false, nil
 	}
-	return 0, true, s.send(ctx)
+	return 0, true, nil
 }
 
 // due returns up to a batch of studies that something is to be said of now, and when the next one comes.

@@ -744,6 +744,19 @@ func TestCineOthers(t *testing.T) {
 	contains(t, tab.Text("main"), "Not found")
 }
 
+// TestCineWithoutScripts: what is said of an instance, and a picture of it.
+func TestCineWithoutScripts(t *testing.T) {
+	theCines(t)
+	tab := testbrowser.Open(t, testbrowser.Desktop)
+	testbrowser.Call(tab, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	tab.Go(theWorld(t).node.URL + cineView(cines.beat) + "?lang=en")
+	contains(t, tab.Text(".cine-head"), "播放", "Lossy")
+	tab.Wait(`document.querySelector("img.cine-still").naturalWidth === 320`)
+	if testbrowser.Eval[bool](tab, `[...document.querySelectorAll("[data-act]")].some((b) => b.checkVisibility())`) {
+		t.Error("there are buttons that do nothing")
+	}
+}
+
 // TestCineVideo plays H.264 under a class of ultrasound loops, which OHIF does not show, where the browser has a decoder.
 func TestCineVideo(t *testing.T) {
 	w := theWorld(t)

@@ -11,9 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/tributary-dicom/tributary/review/render"
+	"github.com/tributary-dicom/tributary/storage/index"
 )
 
 // TestCineScripts runs src/cine/tests by Node.js: times, memory, geometry and distances for themselves, pixels against
@@ -296,4 +298,48 @@ func cineEncodeRLE(data []byte, pixels, samples, allocated int, planar bool) []b
 		}
 	}
 	return append(head, body...)
+}
+
+// TestCineKinds: what an object is follows from its header and Transfer Syntax, not from its SOP class.
+func TestCineKinds(t *testing.T) {
+	p := &pages{Config: Config{DICOMWeb: "/dicom-web", Viewer: "/ohif/"}}
+	for _, c := range []struct {
+		name, syntax, header string
+		want                 viewed
+	}{
+		{"picture", cineExplicit, `{"00280010":{"vr":"US","Value":[4]},"7FE00010":{"vr":"OW","BulkDataURI":"bulkdata/7FE00010"}}`, viewed{Kind: kindPicture}},
+		{"float", cineExplicit, `{"7FE00008":{"vr":"OF","BulkDataURI":"x"}}`, viewed{Kind: kindPicture}},
+		{"JPEG", "1.2.840.10008.1.2.4.50", `{"7FE00010":{"vr":"OB"},"00080008":{"vr":"CS","Value":["DERIVED","PRIMARY"]}}`, viewed{Kind: kindPicture, Lossy: true, Derived: true}},
+		{"lossy before", cineExplicit, `{"7FE00010":{"vr":"OB"},"00282110":{"vr":"CS","Value":["01"]},"00282112":{"vr":"DS","Value":[2,12.54]}}`, viewed{Kind: kindPicture, Lossy: true, Ratio: "12.5:1"}},
+		{"video", "1.2.840.10008.1.2.4.102", `{"7FE00010":{"vr":"OB"}}`, viewed{Kind: kindVideo, Lossy: true}},
+		{"PDF", cineExplicit, `{"00420011":{"vr":"OB"},"00420012":{"vr":"LO","Value":["application/pdf"]}}`, viewed{Kind: kindDocument, Document: "/dicom-web/studies/1/series/2/instances/3/rendered"}},
+		{"CDA", cineExplicit, `{"00420011":{"vr":"OB"},"00420012":{"vr":"LO","Value":["text/XML"]}}`, viewed{Kind: kindOther}},
+		{"ECG", cineExplicit, `{"54000100":{"vr":"SQ","Value":[{}]}}`, viewed{Kind: kindECG, ECG: "/pages/ecg/1/2/3"}},
+		{"nothing", cineExplicit, ``, viewed{Kind: kindOther}},
+		{"oddities", cineExplicit, `{"7FE00010":7,"00080008":{"Value":[null,[],{}]},"00282112":{"Value":["x"]}}`, viewed{Kind: kindPicture}},
+	} {
+		row := index.Row{Attributes: map[string]string{
+			"StudyInstanceUID": "1", "SeriesInstanceUID": "2", "SOPInstanceUID": "3", "AvailableTransferSyntaxUID": c.syntax,
+		}, Header: []byte(c.header)}
+		v := p.viewedOf(English, row)
+		got := viewed{Kind: v.Kind, Lossy: v.Lossy, Derived: v.Derived, Ratio: v.Ratio, Document: v.Document, ECG: v.ECG}
+		if !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s is %+v, not %+v", c.name, got, c.want)
+		}
+		if v.OHIF != "/ohif/viewer?StudyInstanceUIDs=1" {
+			t.Errorf("OHIF is at %s", v.OHIF)
+		}
+	}
+}
+
+func FuzzCineKind(f *testing.F) {
+	f.Add([]byte(`{"7FE00010":{"vr":"OB"},"00282112":{"vr":"DS","Value":[2,12.54]},"00420012":{"Value":["application/pdf"]}}`))
+	f.Add([]byte(`{"00080008":{"Value":[null,1]}}`))
+	f.Fuzz(func(t *testing.T, header []byte) {
+		v := viewed{Root: "/r"}
+		v.read(header, false)
+		if v.Kind == "" {
+			t.Error("an object of no kind")
+		}
+	})
 }

@@ -145,6 +145,7 @@ async function open(page: HTMLElement): Promise<void> {
   const it = v;
 
   frames.max = String(it.count);
+  one<HTMLElement>(".cine-tools").hidden = false;
   for (const e of document.querySelectorAll<HTMLElement>("[data-loops]")) e.hidden = it.count < 2;
   frames.addEventListener("input", () => {
     it.pause();
@@ -216,7 +217,6 @@ async function open(page: HTMLElement): Promise<void> {
 
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   if (!stacked && it.rate.told && it.count > 1 && !known && !still) it.play();
-  stage.focus({ preventScroll: true });
   addEventListener("pagehide", (e) => {
     if (!e.persisted) it.dispose();
   });

@@ -98,6 +98,7 @@ export class Store<T extends Held> {
   private ahead = 1;
   private frameBytes = 0; // of the frames so far, the largest
   private stride = 1;
+  private back = 0;
   private millis = 0; // that a frame takes to come: the longest of late
   private closed = false;
 
@@ -129,10 +130,11 @@ export class Store<T extends Held> {
   /**
    * Says where the page is. Playing it needs frames from lead after position on: those before it come too late to be
    * drawn. ahead is how many are wanted; memory may allow fewer. Where not all can come in time, every stride-th comes first,
-   * so that a loop moves evenly.
+   * so that a loop moves evenly. Standing still, some frames behind are fetched as well.
    */
-  want(position: number, lead: number, ahead: number, stride = 1): void {
+  want(position: number, lead: number, ahead: number, stride = 1, still = false): void {
     this.stride = stride;
+    this.back = still ? Math.min(behind, this.how.count - 1) : 0;
     this.position = position;
     this.lead = lead;
     this.ahead = ahead;
@@ -153,7 +155,7 @@ export class Store<T extends Held> {
 
   private wanted(frame: number): boolean {
     const d = (frame - this.position + this.how.count) % this.how.count;
-    return d <= Math.min(this.ahead, this.room) + this.lead;
+    return d <= Math.min(this.ahead, this.room) + this.lead || this.how.count - d <= this.back;
   }
 
   private pump(): void {
@@ -169,10 +171,14 @@ export class Store<T extends Held> {
     for (const stride of this.stride > 1 ? [this.stride, 1] : [1]) {
       for (let k = 0; k <= last && this.loading.size < parallel; k++) {
         const frame = (this.position + (k + this.lead) % count) % count;
-        if (frame % stride || this.cache.has(frame) || this.loading.has(frame) || (this.faults.get(frame) ?? 0) >= tries) continue;
-        void this.fetch(frame);
+        if (frame % stride === 0) this.need(frame);
       }
     }
+    for (let k = 1; k <= this.back && this.loading.size < parallel; k++) this.need((this.position - k + count) % count);
+  }
+
+  private need(frame: number): void {
+    if (!this.cache.has(frame) && !this.loading.has(frame) && (this.faults.get(frame) ?? 0) < tries) void this.fetch(frame);
   }
 
   private async fetch(frame: number): Promise<void> {

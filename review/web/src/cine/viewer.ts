@@ -192,7 +192,7 @@ export class Viewer {
     // A loop that fits is fetched whole, so that it is there when it is played; a series may be long.
     const fits = this.film && this.store.room >= this.count;
     const stride = this.clock.playing ? Math.max(1, Math.ceil(this.store.pace / millis - 0.2)) : 1;
-    this.store.want(this.frame, lead, this.playing ? farthest : fits ? this.count - 1 : neighbours, stride);
+    this.store.want(this.frame, lead, this.playing ? farthest : fits ? this.count - 1 : neighbours, stride, !this.playing);
   }
 
   private came(): void {

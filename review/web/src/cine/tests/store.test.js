@@ -91,6 +91,17 @@ test("playing, frames that would come too late are left out", () => {
   assert.deepEqual(w.asked, [105, 106, 107, 108]);
 });
 
+test("standing still, frames behind are fetched too, and not given up", async () => {
+  const w = world({ count: 100 });
+  w.store.want(50, 0, 6, 1, true);
+  await w.answerAll();
+  assert.deepEqual(w.store.cache.frames(), [46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56]);
+  w.store.want(49, 0, 6, 1, true);
+  assert.deepEqual([...w.waiting.keys()], [45]);
+  w.store.want(48, 0, 6, 1, true);
+  assert.equal(w.aborted, 0);
+});
+
 test("over a slow line every so many frames come first, then the others", async () => {
   const w = world({ count: 20, parallel: 1 });
   w.store.want(1, 0, 300, 4);

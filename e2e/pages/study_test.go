@@ -30,9 +30,10 @@ func TestStudyPage(t *testing.T) {
 	})
 }
 
-// shown makes the page load all small pictures, wherever they are, and waits for them.
+// shown makes the page load all small pictures, wherever they are, and waits until each is there or has given its place
+// to words.
 func shown(tab *testbrowser.Tab) {
-	tab.Wait(`Promise.all([...document.querySelectorAll(".thumb img")].map((i) => { i.loading = "eager"; return i.decode().then(() => true, () => true); }))`)
+	tab.Wait(`[...document.querySelectorAll(".thumb img")].map((i) => { i.loading = "eager"; return i.naturalWidth > 0 || i.hidden; }).every(Boolean)`)
 }
 
 func TestStudyShows(t *testing.T) {

@@ -24,7 +24,7 @@ const (
 	DefaultDICOMWeb = "/dicom-web"
 	DefaultTenant   = "default" // as in package ingest
 
-	// DefaultTimeout bounds one question to the index.
+	// DefaultTimeout bounds what one page asks of the index, all questions together.
 	DefaultTimeout = 5 * time.Second
 )
 
@@ -42,7 +42,7 @@ type Config struct {
 	// Tenant names the tenant whose objects a request may see. Nil means DefaultTenant for all.
 	Tenant func(*http.Request) string
 
-	Timeout time.Duration    // for one question to the index
+	Timeout time.Duration    // for all that a page asks of the index
 	Now     func() time.Time // for "today" and ages; nil means time.Now
 	Log     *slog.Logger     // nil discards
 

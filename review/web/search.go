@@ -68,7 +68,9 @@ func (p *pages) searchPage(w http.ResponseWriter, r *http.Request) error {
 	now := p.Now()
 	form := parseSearch(r.URL.Query())
 	tenant := p.Tenant(r)
-	got, err := p.find(r.Context(), tenant, form, now)
+	ctx, cancel := context.WithTimeout(r.Context(), p.Timeout)
+	defer cancel()
+	got, err := p.find(ctx, tenant, form, now)
 	if errors.Is(err, index.ErrBadQuery) {
 		form.Faults = append(form.Faults, fault{"q", "frame.search.fault.text"})
 		got, err = found{}, nil
@@ -82,7 +84,7 @@ func (p *pages) searchPage(w http.ResponseWriter, r *http.Request) error {
 			0: "frame.search.any", 1: "frame.search.today", 7: "frame.search.week", 31: "frame.search.month",
 		}[n], form.Days == n && (n > 0 || !form.Dated())})
 	}
-	if d.Results, err = p.results(r.Context(), tenant, lang, got.rows); err != nil {
+	if d.Results, err = p.results(ctx, tenant, lang, got.rows); err != nil {
 		return err
 	}
 	d.First, d.Last = form.Page*pageRows+1, form.Page*pageRows+len(d.Results)
@@ -150,8 +152,6 @@ func (p *pages) states(ctx context.Context, tenant string, rows []index.Row) (ma
 	for i, row := range rows {
 		uids[i] = row.Attributes["StudyInstanceUID"]
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
-	defer cancel()
 	return p.States.StudyStates(ctx, tenant, uids)
 }
 
@@ -160,8 +160,6 @@ func (p *pages) urgent(ctx context.Context, tenant, study string, modalities []s
 	for _, m := range modalities {
 		switch m {
 		case "ECG", "HD", "EPS", "OT":
-			ctx, cancel := context.WithTimeout(ctx, p.Timeout)
-			defer cancel()
 			rows, err := p.Index.Recordings(ctx, index.RecordingQuery{Tenant: tenant, StudyInstanceUID: study, Priority: priorityStat, Limit: 1})
 			return len(rows) > 0, err
 		}

@@ -84,7 +84,7 @@ func (p *pages) find(ctx context.Context, tenant string, f searchForm, now time.
 				// One query's page is at its offset. The row before it tells whether this stage found anything.
 				q.Offset, q.Limit = skip-1, pageRows+2
 			}
-			some, err := p.search(ctx, q)
+			some, err := p.Index.Search(ctx, q)
 			if err != nil {
 				return found{}, err
 			}
@@ -102,13 +102,6 @@ func (p *pages) find(ctx context.Context, tenant string, f searchForm, now time.
 		return found{rows[:min(pageRows, len(rows))], len(rows) > pageRows}, nil
 	}
 	return found{}, nil
-}
-
-// search asks the index within the time that a question may take.
-func (p *pages) search(ctx context.Context, q index.Query) ([]index.Row, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
-	defer cancel()
-	return p.Index.Search(ctx, q)
 }
 
 // merge puts the studies of several queries into one order, newest first, each once.

@@ -154,9 +154,11 @@ type live struct {
 	Warnings []part10.Warning `json:"warnings,omitempty"`
 	Priority string           `json:"priority,omitempty"` // event.PriorityStat: look now
 	Findings []event.Finding  `json:"findings,omitempty"` // why
-	Action   string           `json:"action,omitempty"`   // of a person's decision
-	Study    *event.Study     `json:"study,omitempty"`    // that is complete, or is no longer
-	Signal   string           `json:"signal,omitempty"`   // that the study of IDs was sent whole
+
+	Redescribes string       `json:"redescribes,omitempty"` // no object came: one that was there is read again
+	Action      string       `json:"action,omitempty"`      // of a person's decision
+	Study       *event.Study `json:"study,omitempty"`       // that is complete, or is no longer
+	Signal      string       `json:"signal,omitempty"`      // that the study of IDs was sent whole
 }
 
 // liveOf shows what is known of env; a record of a later version has its envelope only.
@@ -170,7 +172,7 @@ func liveOf(env event.Envelope) live {
 	case *event.Instance:
 		l.ObjectID, l.Door, l.Bytes, l.Format = b.ObjectID, b.Origin.Door, b.Blob.Bytes, b.Blob.Format
 		l.IDs, l.Reason, l.Warnings = &b.IDs, b.Reason, b.Warnings
-		l.Priority, l.Findings = b.Priority, b.Findings
+		l.Priority, l.Findings, l.Redescribes = b.Priority, b.Findings, b.Redescribes
 	case *event.Resolution:
 		l.ObjectID, l.Action = b.ObjectID, b.Action
 	case *event.Study:

@@ -22,7 +22,8 @@ type layout struct {
 
 // layouts remembers the layouts of instances whose frames are being read: a viewer asks for one frame at
 // a time, and a slide's table of 100,000 frames takes longer to decode than the frame to send. Keyed by
-// object id and blob key: an object changes only when other bytes take the place of damaged ones.
+// object id, blob key and reading: an object changes only when other bytes take the place of damaged ones, or when
+// newer parsers read it.
 //
 // A table of two million fragments, from one file of 16 MiB, takes 200 MiB to decode and 60 to keep. So
 // few are decoded at a time, and those too large to be remembered are shared while they are in use.
@@ -147,7 +148,7 @@ func (s *server) layoutOf(ctx context.Context, sc index.Scope) (*layout, func(),
 	if err != nil {
 		return nil, nil, err
 	}
-	id := o.ObjectID + " " + o.BlobKey
+	id := o.ObjectID + " " + o.BlobKey + " " + o.Reading
 	if lay, done := s.layouts.get(id); lay != nil {
 		return lay, done, nil
 	}

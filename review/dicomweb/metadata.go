@@ -1,6 +1,7 @@
 package dicomweb
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -28,7 +29,7 @@ func (s *server) metadata(w http.ResponseWriter, r *http.Request) error {
 		if items, err = s.list(r.Context(), sc); err != nil {
 			return err
 		}
-		// Headers are read when an object comes in: other headers are another object, or another of its versions.
+		// Headers are read when an object comes in, or comes in again by newer parsers (index.Object.Reading).
 		if notModified(w, r, weakTag(hashOf(items), "metadata"), 0) {
 			return nil
 		}
@@ -38,29 +39,16 @@ func (s *server) metadata(w http.ResponseWriter, r *http.Request) error {
 	sep := "["
 	for _, it := range items {
 		sc.SeriesInstanceUID, sc.SOPInstanceUID = it.series, it.instance
-		o, err := s.first(r.Context(), sc, index.Want{Header: true})
+		done, err := s.oneHeader(w, r, sc, out, sep, one)
 		switch {
-		case errors.Is(err, index.ErrNotFound), err == nil && len(o.Header) == 0:
+		case errors.Is(err, errNoHeader):
 			continue // gone since the list was made, or not DICOM
-		case err == nil && one:
-			if notModified(w, r, metadataTag(o), o.Modified) {
-				return nil
-			}
-		}
-		if err == nil {
-			_, err = io.WriteString(out, sep)
-			sep = ","
-		}
-		if err == nil {
-			base := instanceURL(s.Prefix, o.StudyInstanceUID, o.SeriesInstanceUID, o.SOPInstanceUID)
-			err = writeHeader(out, o.Header, base, o.TransferSyntaxUID)
-		}
-		if err != nil && out.started {
+		case err != nil && out.started:
 			s.broken(r, err)
-		}
-		if err != nil {
+		case err != nil || done:
 			return err
 		}
+		sep = ","
 	}
 	if sep == "[" {
 		return index.ErrNotFound
@@ -73,6 +61,62 @@ func (s *server) metadata(w http.ResponseWriter, r *http.Request) error {
 		s.broken(r, err)
 	}
 	return nil
+}
+
+var errNoHeader = errors.New("no header")
+
+// oneHeader writes the header of one instance behind sep. done reports that the whole request was answered: it was for
+// this one instance, and the client has its metadata.
+func (s *server) oneHeader(w http.ResponseWriter, r *http.Request, sc index.Scope, out *jsonBody, sep string, one bool) (done bool, err error) {
+	o, free, err := s.headerToSend(r.Context(), sc)
+	if errors.Is(err, index.ErrNotFound) || err == nil && len(o.Header) == 0 {
+		err = errNoHeader
+	}
+	if err != nil {
+		return false, err
+	}
+	defer free()
+	if one {
+		modified := o.Modified
+		if o.Reread { // when it was received tells nothing of its header
+			modified = 0
+		}
+		if notModified(w, r, metadataTag(o), modified) {
+			return true, nil
+		}
+	}
+	if _, err := io.WriteString(out, sep); err != nil {
+		return false, err
+	}
+	return false, writeHeader(out, o.Header, instanceURL(s.Prefix, o.StudyInstanceUID, o.SeriesInstanceUID, o.SOPInstanceUID), o.TransferSyntaxUID)
+}
+
+// Headers beyond smallHeader share headerMemory while they are being sent, bytes: a file may have 16 MiB of it, and
+// a client may take its time.
+const (
+	smallHeader  = 256 << 10
+	headerMemory = 64 << 20
+)
+
+// headerToSend returns an instance with its header, and what to call when it is no longer needed. Where others have taken
+// all the memory for large ones it waits, and holds none meanwhile.
+func (s *server) headerToSend(ctx context.Context, sc index.Scope) (o index.Object, free func(), err error) {
+	free = func() {}
+	if o, err = s.first(ctx, sc, index.Want{Header: true}); err != nil || len(o.Header) <= smallHeader {
+		return o, free, err
+	}
+	n := min(int64(len(o.Header)), headerMemory)
+	if !s.headers.TryAcquire(n) {
+		o = index.Object{}
+		if err := s.headers.Acquire(ctx, n); err != nil {
+			return o, free, err
+		}
+		if o, err = s.first(ctx, sc, index.Want{Header: true}); err != nil {
+			s.headers.Release(n)
+			return o, free, err
+		}
+	}
+	return o, func() { s.headers.Release(n) }, nil
 }
 
 // metadataTag is of the header and not of the file, whose header a later version may read better.

@@ -20,6 +20,7 @@ type item struct {
 	key                     string
 	sha256                  string
 	mediaType               string
+	reading                 string // index.Object.Reading
 	bytes                   int64
 	modified                int64 // Unix milliseconds
 }
@@ -27,7 +28,7 @@ type item struct {
 func itemOf(o index.Object) item {
 	return item{
 		study: o.StudyInstanceUID, series: o.SeriesInstanceUID, instance: o.SOPInstanceUID, syntax: o.TransferSyntaxUID,
-		key: o.BlobKey, sha256: o.SHA256, mediaType: o.MediaType, bytes: o.Bytes,
+		key: o.BlobKey, sha256: o.SHA256, mediaType: o.MediaType, bytes: o.Bytes, reading: o.Reading,
 		modified: o.Modified,
 	}
 }
@@ -152,7 +153,7 @@ func hashOf(items []item) string {
 	h := sha256.New()
 	for i := range items {
 		it := &items[i]
-		_, _ = io.WriteString(h, it.key+" "+it.sha256+" "+it.instance+"\n") // a hash takes everything
+		_, _ = io.WriteString(h, it.key+" "+it.sha256+" "+it.instance+" "+it.reading+"\n") // a hash takes everything
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

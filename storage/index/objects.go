@@ -48,7 +48,7 @@ type storedObject struct {
 }
 
 const objectColumns = `i.id, i.number, s.study_instance_uid, e.series_instance_uid, i.sop_instance_uid, i.object_id,
-	i.sop_class_uid, i.transfer_syntax_uid, i.blob_key, i.bytes, i.sha256, i.dataset_offset, i.received, i.media_type`
+	i.sop_class_uid, i.transfer_syntax_uid, i.blob_key, i.bytes, i.sha256, i.dataset_offset, i.received, i.media_type, i.described_by, i.located_by, i.event_id`
 
 func (db *DB) objects(ctx context.Context, text string, args ...any) ([]storedObject, error) {
 	rows, err := db.engine.query(ctx, text, args...)
@@ -60,12 +60,17 @@ func (db *DB) objects(ctx context.Context, text string, args ...any) ([]storedOb
 	for rows.Next() {
 		o := storedObject{Object: Object{Current: true}}
 		var received int64
+		var located, announced string
 		err := rows.Scan(&o.id, &o.number, &o.StudyInstanceUID, &o.SeriesInstanceUID, &o.SOPInstanceUID, &o.ObjectID,
-			&o.SOPClassUID, &o.TransferSyntaxUID, &o.BlobKey, &o.Bytes, &o.SHA256, &o.DatasetOffset, &received, &o.MediaType)
+			&o.SOPClassUID, &o.TransferSyntaxUID, &o.BlobKey, &o.Bytes, &o.SHA256, &o.DatasetOffset, &received, &o.MediaType,
+			&o.Reading, &located, &announced)
 		if err != nil {
 			return nil, db.failed(ctx, "read objects", err)
 		}
-		o.Modified = floorDiv(received, 1000)
+		o.Modified, o.Reread = floorDiv(received, 1000), o.Reading != announced
+		if located != o.Reading {
+			o.Reading += " " + located
+		}
 		out = append(out, o)
 	}
 	if err := rows.Err(); err != nil {

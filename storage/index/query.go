@@ -93,6 +93,11 @@ type Object struct {
 	Current           bool  // false for the losing side of a conflict
 	MediaType         string
 
+	// Reading stands for what is said of the object: header and layout stay as long as it does. Reread tells that they
+	// may be others than when it was received.
+	Reading string
+	Reread  bool
+
 	Header []byte            // DICOM JSON; nil unless asked for
 	Frames part10.FrameTable // zero unless asked for
 	Bulk   []part10.Bulk     // nil unless asked for

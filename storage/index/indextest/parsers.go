@@ -30,11 +30,16 @@ func parserVersions(t *testing.T, x Index) {
 	one := say(1, "one", "blobs/a", first.Event.ID)
 	replaced := say(1, "other bytes", "blobs/b", "") // by a node of an older release
 	late := say(2, "two again", "blobs/a", first.Event.ID)
+	seen := map[string]bool{} // what readers may have remembered
 	look := func(name, key, layout string) {
 		t.Helper()
 		found := 0
 		err := x.Objects(t.Context(), index.Scope{Tenant: "clinic", SOPInstanceUID: "7"}, index.Want{Header: true, Layout: true}, func(o index.Object) error {
 			found++
+			if said := name + layout; seen[o.Reading] != seen[said] || o.Reread == (o.Reading == first.Event.ID) {
+				t.Errorf("reading %q of %q, reread %v", o.Reading, name, o.Reread)
+			}
+			seen[o.Reading], seen[name+layout] = true, true
 			if o.StudyInstanceUID != "1.5"+name || string(o.Header) != `"`+name+`"` || o.BlobKey != key || len(o.Bulk) != 1 || o.Bulk[0].Path != layout {
 				t.Errorf("in study %s, header %s, bytes in %s, layout %+v; want %q, %s, %q", o.StudyInstanceUID, o.Header, o.BlobKey, o.Bulk, name, key, layout)
 			}

@@ -716,7 +716,7 @@ func TestECGOthers(t *testing.T) {
 
 // TestECGDerived: a file of another format can be looked at once a DICOM object was made of it, and the file be fetched.
 func TestECGDerived(t *testing.T) {
-	for _, pattern := range []string{"ecg/scp/*.scp", "ecg/aecg/hl7_Example_aECG.xml"} {
+	for _, pattern := range []string{"ecg/scp/*.scp", "ecg/aecg/hl7_Example_aECG.xml", "ecg/philips/129DYPRG.XML"} {
 		t.Run(filepath.Base(filepath.Dir(pattern)), func(t *testing.T) {
 			w := theWorld(t)
 			file := corpus(t, pattern)[0]
@@ -736,6 +736,13 @@ func TestECGDerived(t *testing.T) {
 			}
 			if status, got := w.node.Get(t, link); status != http.StatusOK || !bytes.Equal(got, body) {
 				t.Errorf("the original: %d, %d bytes", status, len(got))
+			}
+			banner := tab.Text(".ecg-banner")
+			if strings.Contains(banner, "Unconfirmed machine reading") {
+				t.Errorf("the object's words stand for the file's: %s", banner)
+			}
+			if strings.Contains(pattern, "philips") {
+				contains(t, banner, "STAT", "Inferior infarct, acute", "Sinus bradycardia", "50 y", "41 /min")
 			}
 			tab.Screenshot("ecg-derived-" + filepath.Base(filepath.Dir(pattern)))
 		})

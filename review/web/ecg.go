@@ -17,10 +17,13 @@ import (
 	"github.com/tributary-dicom/tributary/storage/index"
 )
 
-// ECGObjects finds instances.
+// ECGObjects finds instances, and the files that they were made of.
 type ECGObjects interface {
 	// Objects calls fn for each current instance in scope; nothing in scope is no call, or index.ErrNotFound.
 	Objects(ctx context.Context, s index.Scope, w index.Want, fn func(index.Object) error) error
+
+	// Original returns a file by its object id, or index.ErrNotFound.
+	Original(ctx context.Context, tenant, id string) (index.Original, error)
 }
 
 // ECGBlobs reads what was stored.
@@ -169,20 +172,47 @@ func sendECG(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(body) // the client may be gone
 }
 
-// facts are what the index knows of the recording, or nothing.
-func (e *ecgPages) facts(ctx context.Context, s index.Scope) (index.RecordingRow, error) {
+// ecgKnown is what the index knows of a recording; of one that it does not know, nothing.
+type ecgKnown struct {
+	index.RecordingRow
+	told *ecgTold // by the file that the object was made of, else by the object; nil when nothing
+}
+
+// ecgTold is the member ecg of an event (docs/events.md), as far as an object cannot say the same.
+type ecgTold struct {
+	AcquiredAt  string         `json:"acquired_at"`
+	AcquiredRaw string         `json:"acquired_raw"`
+	Paced       *bool          `json:"paced"`
+	Statements  []ecgStatement `json:"statements"`
+}
+
+// known asks the index for a recording.
+func (e *ecgPages) known(ctx context.Context, s index.Scope) (k ecgKnown, err error) {
 	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 	defer cancel()
 	rows, err := e.Index.Recordings(ctx, index.RecordingQuery{Tenant: s.Tenant, StudyInstanceUID: s.StudyInstanceUID, Limit: ecgStudyRows})
 	if err != nil {
-		return index.RecordingRow{}, err
+		return k, err
 	}
 	for _, row := range rows {
 		if row.SOPInstanceUID == s.SOPInstanceUID {
-			return row, nil
+			k.RecordingRow = row
 		}
 	}
-	return index.RecordingRow{}, nil
+	facts := k.Facts
+	if k.DerivedFrom != "" {
+		switch o, err := e.ECG.Objects.Original(ctx, s.Tenant, k.DerivedFrom); {
+		case err == nil && o.Facts != nil:
+			facts = o.Facts
+		case err != nil && !errors.Is(err, index.ErrNotFound):
+			return k, err
+		}
+	}
+	var told ecgTold
+	if facts != nil && json.Unmarshal(facts, &told) == nil {
+		k.told = &told
+	}
+	return k, nil
 }
 
 // ecgStudyRows is how many recordings of one study are looked through for the one that is shown. More than a day of
@@ -202,21 +232,21 @@ func (e *ecgPages) page(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	row, err := e.facts(r.Context(), s)
+	known, err := e.known(r.Context(), s)
 	if err != nil {
 		return err
 	}
 	lang := langOf(r)
 	instance := e.DICOMWeb + "/studies/" + s.StudyInstanceUID + "/series/" + s.SeriesInstanceUID + "/instances/" + s.SOPInstanceUID
 	data := ecgData{
-		Banner: lang.ecgBanner(rec.Recording, row), Base: r.URL.EscapedPath(), Rendered: instance + "/rendered",
+		Banner: lang.ecgBanner(rec.Recording, known), Base: r.URL.EscapedPath(), Rendered: instance + "/rendered",
 		Paper: ecgPaper[lang], Study: "/pages/studies/" + s.StudyInstanceUID, File: instance, Drawable: rec.drawable(),
 	}
 	if e.Viewer != "" {
 		data.OHIF = e.Viewer + "viewer?" + url.Values{"StudyInstanceUIDs": {s.StudyInstanceUID}}.Encode()
 	}
-	if row.DerivedFrom != "" {
-		data.Original = "/originals/" + url.PathEscape(row.DerivedFrom)
+	if known.DerivedFrom != "" {
+		data.Original = "/originals/" + url.PathEscape(known.DerivedFrom)
 	}
 	return e.show(w, r, http.StatusOK, page{
 		Name: "ecg", Title: lang.text("ecg.title"), Bundle: "ecg", Texts: []string{"ecg.js."}, Data: data,

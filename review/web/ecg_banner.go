@@ -1,14 +1,12 @@
 package web
 
 import (
-	"encoding/json"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/tributary-dicom/tributary/parsers/ecg"
-	"github.com/tributary-dicom/tributary/storage/index"
 )
 
 // ecgBanner is what stands above the traces.
@@ -46,19 +44,32 @@ type ecgStatement struct {
 }
 
 // ecgStatementsOf returns what is read out of the recording. Where the object was made of a file, the index has that
-// file's statements, which tell authors apart; the object can only say them in a row.
-func ecgStatementsOf(rec *ecg.Recording, row index.RecordingRow) []ecgStatement {
-	var facts struct {
-		Statements []ecgStatement `json:"statements"`
-	}
-	if row.DerivedFrom != "" && json.Unmarshal(row.Facts, &facts) == nil && len(facts.Statements) > 0 {
-		return facts.Statements
+// file's statements, which tell authors apart; the object can only say them in a row, with notes of our own among them.
+func ecgStatementsOf(rec *ecg.Recording, known ecgKnown) []ecgStatement {
+	if known.DerivedFrom != "" && known.told != nil {
+		return append([]ecgStatement{}, known.told.Statements...)
 	}
 	out := []ecgStatement{}
 	for _, s := range rec.Statements {
 		out = append(out, ecgStatement{s.Text, s.Code, string(s.Author), s.Name, string(s.Status), s.Time.String()})
 	}
 	return out
+}
+
+// acquired is when the recording was made. The object of a file without a date has one that stands in for it.
+func (k ecgKnown) acquired(rec *ecg.Recording) ecg.Time {
+	if k.told != nil && k.told.AcquiredAt == "" {
+		return ecg.Time{Raw: k.told.AcquiredRaw}
+	}
+	return rec.Acquired
+}
+
+// pacing is what is said of a pacemaker.
+func (k ecgKnown) pacing(rec *ecg.Recording) ecg.Pacing {
+	if !rec.Pacing.Known && k.told != nil && k.told.Paced != nil {
+		return ecg.Pacing{Known: true, Paced: *k.told.Paced}
+	}
+	return rec.Pacing
 }
 
 // confirmedECG reports whether somebody stands behind the reading, and who.
@@ -72,9 +83,9 @@ func confirmedECG(says []ecgStatement) (by string, ok bool) {
 }
 
 // ecgPriority is the index's word, or that of the recording's own statements.
-func ecgPriority(rec *ecg.Recording, row index.RecordingRow) string {
-	if row.Priority != "" || row.ObjectID != "" {
-		return row.Priority
+func ecgPriority(rec *ecg.Recording, known ecgKnown) string {
+	if known.Priority != "" || known.ObjectID != "" {
+		return known.Priority
 	}
 	if len(rec.Criticals()) > 0 {
 		return "STAT"
@@ -96,12 +107,12 @@ func clipped(s string) string {
 	return s
 }
 
-func (l Lang) ecgBanner(rec *ecg.Recording, row index.RecordingRow) ecgBanner {
+func (l Lang) ecgBanner(rec *ecg.Recording, known ecgKnown) ecgBanner {
 	p := rec.Patient
-	says := ecgStatementsOf(rec, row)
-	b := ecgBanner{Name: nameParts(p.Name), Critical: ecgPriority(rec, row) != ""}
+	says, acquired := ecgStatementsOf(rec, known), known.acquired(rec)
+	b := ecgBanner{Name: nameParts(p.Name), Critical: ecgPriority(rec, known) != ""}
 	b.By, b.Confirmed = confirmedECG(says)
-	for _, f := range row.Findings {
+	for _, f := range known.Findings {
 		if !slices.Contains(b.Findings, clipped(f.Statement)) && len(b.Findings) < ecgMostLines {
 			b.Findings = append(b.Findings, clipped(f.Statement))
 		}
@@ -113,13 +124,13 @@ func (l Lang) ecgBanner(rec *ecg.Recording, row index.RecordingRow) ecgBanner {
 	}
 	add(&b.Facts, "ecg.id", p.ID)
 	add(&b.Facts, "ecg.sex", l.sex(p.Sex))
-	add(&b.Facts, "ecg.age", l.ecgAge(rec))
+	add(&b.Facts, "ecg.age", l.ecgAge(rec, acquired))
 	add(&b.Facts, "ecg.birth", p.BirthDate)
-	add(&b.Facts, "ecg.acquired", l.ecgWhen(rec.Acquired))
+	add(&b.Facts, "ecg.acquired", l.ecgWhen(acquired))
 	add(&b.Facts, "ecg.device", strings.Join(strings.Fields(rec.Device.Maker+" "+rec.Device.Model), " "))
 	add(&b.Facts, "ecg.place", joined(", ", rec.Context.Institution, rec.Context.Department, rec.Context.Location))
 	add(&b.Facts, "ecg.analysis", rec.Device.Analysis)
-	b.Measured = l.ecgMeasured(rec)
+	b.Measured = l.ecgMeasured(rec, known.pacing(rec))
 	b.Readings = l.ecgReadings(says)
 	for _, w := range rec.Warnings {
 		if len(b.Warnings) < ecgMostLines {
@@ -134,7 +145,7 @@ func joined(sep string, parts ...string) string {
 }
 
 // ecgAge is the age that the recording states, or follows from the dates.
-func (l Lang) ecgAge(rec *ecg.Recording) string {
+func (l Lang) ecgAge(rec *ecg.Recording, at ecg.Time) string {
 	if a := rec.Patient.Age; a.Known() && a.Value.Sign() >= 0 {
 		if n, whole := a.Value.Int64(); whole {
 			switch a.Unit {
@@ -150,10 +161,10 @@ func (l Lang) ecgAge(rec *ecg.Recording) string {
 		}
 		return ecgNumber(a.Value) + " " + a.Unit
 	}
-	if !rec.Acquired.Valid() {
+	if !at.Valid() {
 		return ""
 	}
-	return l.age("", strings.ReplaceAll(rec.Patient.BirthDate, "-", ""), rec.Acquired.Time.Format("20060102"))
+	return l.age("", strings.ReplaceAll(rec.Patient.BirthDate, "-", ""), at.Time.Format("20060102"))
 }
 
 // ecgWhen is the time of the recording: with its zone, or said to be local to nobody knows where.
@@ -179,7 +190,7 @@ func ecgNumber(r ecg.Rat) string {
 // ecgUnits are units as people write them.
 var ecgUnits = map[string]string{"deg": "°", "uV": " µV", "/min": " /min", "ms": " ms"}
 
-func (l Lang) ecgMeasured(rec *ecg.Recording) []ecgFact {
+func (l Lang) ecgMeasured(rec *ecg.Recording, pacing ecg.Pacing) []ecgFact {
 	var out []ecgFact
 	one := func(title string, kind ecg.MeasurementKind) {
 		if m, ok := rec.Measurement(kind); ok && m.Valid {
@@ -198,19 +209,21 @@ func (l Lang) ecgMeasured(rec *ecg.Recording) []ecgFact {
 	one("ecg.pr", ecg.PRInterval)
 	one("ecg.qrs", ecg.QRSDuration)
 	one("ecg.qt", ecg.QTInterval)
-	qtcs := 0
+	var qtcs []ecgFact
 	for _, m := range rec.Measurements { // by several formulas, maybe
-		if m.Kind != ecg.QTcInterval || m.Lead != "" || !m.Valid || qtcs == 4 {
+		if m.Kind != ecg.QTcInterval || m.Lead != "" || !m.Valid || len(qtcs) == 4 {
 			continue
 		}
-		qtcs++
 		formula := l.text("ecg.formula.unknown")
 		switch m.Formula {
 		case ecg.Bazett, ecg.Fridericia, ecg.Framingham, ecg.Hodges:
 			formula = strings.ToUpper(m.Formula[:1]) + m.Formula[1:]
 		}
-		out = append(out, ecgFact{"ecg.qtc", ecgNumber(m.Value) + " ms (" + formula + ")"})
+		if one := (ecgFact{"ecg.qtc", ecgNumber(m.Value) + " ms (" + formula + ")"}); !slices.Contains(qtcs, one) {
+			qtcs = append(qtcs, one)
+		}
 	}
+	out = append(out, qtcs...)
 	var axes []string
 	any := false
 	for _, kind := range []ecg.MeasurementKind{ecg.PAxis, ecg.QRSAxis, ecg.TAxis} {
@@ -223,12 +236,12 @@ func (l Lang) ecgMeasured(rec *ecg.Recording) []ecgFact {
 	if any {
 		out = append(out, ecgFact{"ecg.axes", strings.Join(axes, " / ")})
 	}
-	if rec.Pacing.Known {
+	if pacing.Known {
 		value := l.text("ecg.paced.no")
-		if rec.Pacing.Paced {
+		if pacing.Paced {
 			value = l.text("ecg.paced.yes")
 		}
-		out = append(out, ecgFact{"ecg.paced", clipped(joined(" ", value, rec.Pacing.Text))})
+		out = append(out, ecgFact{"ecg.paced", clipped(joined(" ", value, pacing.Text))})
 	}
 	return out
 }

@@ -104,38 +104,39 @@ func (e *ecgPages) recording(w http.ResponseWriter, r *http.Request, rec *ecgRec
 	if err != nil {
 		return err
 	}
-	row, err := e.facts(r.Context(), s)
+	known, err := e.known(r.Context(), s)
 	if err != nil {
 		return err
 	}
-	sendECG(w, http.StatusOK, headerOfECG(rec, row))
+	sendECG(w, http.StatusOK, headerOfECG(rec, known))
 	return nil
 }
 
-func headerOfECG(rec *ecgRecord, row index.RecordingRow) ecgHeader {
+func headerOfECG(rec *ecgRecord, known ecgKnown) ecgHeader {
 	name := nameParts(rec.Patient.Name)
-	says := ecgStatementsOf(rec.Recording, row)
+	says := ecgStatementsOf(rec.Recording, known)
+	acquired := known.acquired(rec.Recording)
 	h := ecgHeader{
 		Format: string(rec.Format), Version: rec.FormatVersion,
 		Patient: ecgHeaderPatient{
 			ID: rec.Patient.ID, Ideographic: name.Ideographic, Alphabetic: name.Alphabetic, Sex: rec.Patient.Sex, BirthDate: rec.Patient.BirthDate,
 		},
-		Acquired: ecgHeaderTime{At: rec.Acquired.String(), ZoneKnown: rec.Acquired.ZoneKnown},
+		Acquired: ecgHeaderTime{At: acquired.String(), ZoneKnown: acquired.ZoneKnown},
 		Device:   rec.Device, Groups: []ecgHeaderGroup{}, Measures: []ecgHeaderValue{}, Spikes: len(rec.spikes),
-		Says: says, Priority: ecgPriority(rec.Recording, row), Findings: row.Findings, Warnings: append([]ecg.Warning{}, rec.Warnings...),
+		Says: says, Priority: ecgPriority(rec.Recording, known), Findings: known.Findings, Warnings: append([]ecg.Warning{}, rec.Warnings...),
 	}
 	_, h.Confirm = confirmedECG(says)
 	if h.Acquired.At == "" {
-		h.Acquired.Raw = rec.Acquired.Raw
+		h.Acquired.Raw = acquired.Raw
 	}
 	if a := rec.Patient.Age; a.Known() {
 		h.Patient.Age = a.Value.String() + " " + a.Unit
 	}
-	if rec.Pacing.Known {
-		h.Pacing = &ecgHeaderPacing{rec.Pacing.Paced, rec.Pacing.Text}
+	if pacing := known.pacing(rec.Recording); pacing.Known {
+		h.Pacing = &ecgHeaderPacing{pacing.Paced, pacing.Text}
 	}
-	if row.DerivedFrom != "" {
-		h.Links = map[string]string{"original": "/originals/" + row.DerivedFrom}
+	if known.DerivedFrom != "" {
+		h.Links = map[string]string{"original": "/originals/" + known.DerivedFrom}
 	}
 	for _, g := range rec.Groups {
 		h.Groups = append(h.Groups, headerOfECGGroup(g))

@@ -29,15 +29,16 @@ import (
 
 // ecgWorld is a few objects in memory, and what was read of them.
 type ecgWorld struct {
-	mu      sync.Mutex
-	objects []index.Object
-	rows    []index.RecordingRow
-	files   map[string]io.ReaderAt
-	sizes   map[string]int64
-	broken  error // of opening blobs
-	read    atomic.Int64
-	opened  atomic.Int64
-	wants   []index.Want
+	mu        sync.Mutex
+	objects   []index.Object
+	rows      []index.RecordingRow
+	originals map[string]index.Original
+	files     map[string]io.ReaderAt
+	sizes     map[string]int64
+	broken    error // of opening blobs
+	read      atomic.Int64
+	opened    atomic.Int64
+	wants     []index.Want
 }
 
 func (w *ecgWorld) Search(context.Context, index.Query) ([]index.Row, error) { return nil, nil }
@@ -50,6 +51,13 @@ func (w *ecgWorld) Recordings(_ context.Context, q index.RecordingQuery) ([]inde
 		}
 	}
 	return out, nil
+}
+
+func (w *ecgWorld) Original(_ context.Context, _, id string) (index.Original, error) {
+	if o, ok := w.originals[id]; ok {
+		return o, nil
+	}
+	return index.Original{}, index.ErrNotFound
 }
 
 func (w *ecgWorld) Objects(_ context.Context, s index.Scope, want index.Want, fn func(index.Object) error) error {
@@ -260,7 +268,12 @@ func TestECGHeader(t *testing.T) {
 		ObjectID: "blob0", DerivedFrom: "01ORIGINAL", StudyInstanceUID: w.objects[0].StudyInstanceUID, SOPInstanceUID: w.objects[0].SOPInstanceUID,
 		RecordingFacts: index.RecordingFacts{
 			Priority: "STAT", Findings: []index.Finding{{Finding: "acute-mi", Statement: "STEMI"}},
-			Facts: json.RawMessage(`{"statements":[{"text":"STEMI","author":"over-read","name":"Li^Wei","status":"confirmed"},{"text":"Sinus rhythm","author":"machine"}]}`),
+			Facts: json.RawMessage(`{"statements":[{"text":"Confirmed over-read"},{"text":"STEMI"}]}`),
+		},
+	}}
+	w.originals = map[string]index.Original{"01ORIGINAL": {
+		RecordingFacts: index.RecordingFacts{
+			Facts: json.RawMessage(`{"acquired_at":"2026-03-02T10:15:30","paced":true,"statements":[{"text":"STEMI","author":"over-read","name":"Li^Wei","status":"confirmed"},{"text":"Sinus rhythm","author":"machine"}]}`),
 		},
 	}}
 	h := w.handler()
@@ -293,8 +306,20 @@ func TestECGHeader(t *testing.T) {
 			t.Errorf("the page lacks %q", part)
 		}
 	}
+	if strings.Contains(shown, "Confirmed over-read") || head.Pacing == nil || !head.Pacing.Paced {
+		t.Errorf("the object's own words stand for the file's; pacing %+v", head.Pacing)
+	}
 	if machine := strings.Index(shown, "Machine reading"); machine < strings.Index(shown, "Over-read") {
 		t.Error("the machine's reading stands before the person's")
+	}
+	// A file without a date: that of its object stands in for one, and is not told.
+	w.originals["01ORIGINAL"] = index.Original{RecordingFacts: index.RecordingFacts{Facts: json.RawMessage(`{"zone_known":false}`)}}
+	head = ecgHeader{}
+	if err := json.Unmarshal(getECG(t, h, path+"/recording").Body.Bytes(), &head); err != nil || head.Acquired.At != "" || head.Pacing != nil || len(head.Says) != 0 || head.Confirm {
+		t.Errorf("%+v %v", head, err)
+	}
+	if shown := getECG(t, h, path).Body.String(); !strings.Contains(shown, "time not known") || strings.Contains(shown, "2026-03-02") || !strings.Contains(shown, "Unconfirmed") {
+		t.Error("a date that nobody stated is shown")
 	}
 }
 

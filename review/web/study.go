@@ -41,8 +41,8 @@ func (l Lang) patientBanner(row index.Row) patientBanner {
 	}
 }
 
-// fact is a line of a list of facts: the key of what it is, and its text.
-type fact struct{ Name, Text string }
+// fact is a line of a list of facts: the key of what it is, its text, and what is said of that.
+type fact struct{ Name, Text, Note string }
 
 // studyData is what study.html shows.
 type studyData struct {
@@ -130,12 +130,12 @@ func (p *pages) studyOf(lang Lang, row index.Row) studyData {
 		}
 	}
 	for _, f := range []fact{
-		{"frame.study.date", d.Date},
-		{"frame.study.accession", a["AccessionNumber"]},
-		{"frame.study.id", a["StudyID"]},
-		{"frame.study.referrer", displayName(a["ReferringPhysicianName"])},
-		{"frame.study.reader", displayName(a["NameOfPhysiciansReadingStudy"])},
-		{"frame.study.size", lang.text("frame.study.size.text", a["NumberOfStudyRelatedSeries"], a["NumberOfStudyRelatedInstances"])},
+		{Name: "frame.study.date", Text: d.Date},
+		{Name: "frame.study.accession", Text: a["AccessionNumber"]},
+		{Name: "frame.study.id", Text: a["StudyID"]},
+		{Name: "frame.study.referrer", Text: displayName(a["ReferringPhysicianName"])},
+		{Name: "frame.study.reader", Text: displayName(a["NameOfPhysiciansReadingStudy"])},
+		{Name: "frame.study.size", Text: lang.text("frame.study.size.text", a["NumberOfStudyRelatedSeries"], a["NumberOfStudyRelatedInstances"])},
 	} {
 		if f.Text != "" {
 			d.Facts = append(d.Facts, f)
@@ -149,8 +149,8 @@ func (p *pages) studyOf(lang Lang, row index.Row) studyData {
 
 // reasons are why a study is taken for complete, by the words of the log.
 var reasons = map[string]string{
-	"quiet-period": "frame.reason.quiet", "signal:stow": "frame.reason.stow", "signal:import": "frame.reason.import",
-	"signal:commitment": "frame.reason.commitment",
+	"quiet-period": "frame.reason.quiet", "signal:stow": "frame.reason.stow", "signal:upload": "frame.reason.upload",
+	"signal:import": "frame.reason.import", "signal:api": "frame.reason.api",
 }
 
 // stateOf adds whether the study is complete.

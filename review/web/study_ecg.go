@@ -95,6 +95,7 @@ func (l Lang) ecgSummary(row index.RecordingRow) ecgSummary {
 		if !ok || math.IsNaN(v.Value) || math.IsInf(v.Value, 0) {
 			continue
 		}
+		note := ""
 		text := strconv.FormatFloat(math.Round(v.Value*10)/10, 'f', -1, 64)
 		switch v.Unit {
 		case "deg":
@@ -107,9 +108,9 @@ func (l Lang) ecgSummary(row index.RecordingRow) ecgSummary {
 			if v.Formula == "" {
 				v.Formula = l.text("frame.ecg.formula")
 			}
-			text += " (" + v.Formula + ")"
+			note = v.Formula
 		}
-		s.Facts = append(s.Facts, fact{m.name, text})
+		s.Facts = append(s.Facts, fact{m.name, text, note})
 	}
 	shown := 0
 	for _, st := range facts.Statements {

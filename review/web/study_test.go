@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -78,7 +79,7 @@ func TestStudy(t *testing.T) {
 		`href="/pages/view/1.2.1/1.2.1.4/1.2.1.4.4"`, "Video",
 		`href="/dicom-web/studies/1.2.1/series/1.2.1.5/instances/1.2.1.5.5?accept=application%2Fdicom" download`,
 		// The ECG in words.
-		"An ECG of this study is called critical", "42 /min", "431.3 ms (Bazett)", "-40°", "2026-03-01 08:15", "急性心肌梗死", "Machine reading <span class=\"badge\">Unconfirmed", "Over-read <span class=\"badge ok\">Confirmed", "Confirmed by &lt;reader&gt;",
+		"An ECG of this study is called critical", "42 /min", `431.3 ms <span class="small muted">Bazett`, "-40°", "2026-03-01 08:15", "急性心肌梗死", "Machine reading <span class=\"badge\">Unconfirmed", "Over-read <span class=\"badge ok\">Confirmed", "Confirmed by &lt;reader&gt;",
 		// The patient's other studies, and nobody else's.
 		`href="/pages/studies/1.2.2"`, "earlier", "1 study",
 	)
@@ -108,6 +109,35 @@ func TestStudyConflicts(t *testing.T) {
 	rec = s.get("/pages/studies/1.2.2")
 	lacks(t, rec, `href="/pages/studies/1.2.1"`, "different contents")
 	has(t, rec, "Other studies have this patient ID and are not listed")
+}
+
+// told are states that a test makes up.
+type told map[string]index.StudyState
+
+func (s told) StudyStates(context.Context, string, []string) (map[string]index.StudyState, error) {
+	return s, nil
+}
+
+func TestStudyStates(t *testing.T) {
+	at := time.Date(2026, 3, 1, 9, 30, 0, 0, time.Local)
+	for name, c := range map[string]struct {
+		state index.StudyState
+		has   []string
+		lacks []string
+	}{
+		"open":     {index.StudyState{LastReceived: at}, []string{"Arriving", "Last received", "2026-03-01 09:30"}, []string{"Complete since"}},
+		"complete": {index.StudyState{Complete: true, Revision: 1, CompletedAt: at, Reason: "signal:stow", LastReceived: at}, []string{`badge ok">Complete<`, "Complete since", "the sender sent all of it"}, []string{"announced"}},
+		"changed":  {index.StudyState{Revision: 3, CompletedAt: at, Reason: "a reason of tomorrow", LastReceived: at}, []string{`badge warn">Changed<`, "announced 3 times"}, []string{"tomorrow"}},
+	} {
+		s := newSite(t, visit, func(cfg *Config) { cfg.States = told{"1.2.1": c.state} })
+		rec := s.get("/pages/studies/1.2.1")
+		has(t, rec, c.has...)
+		lacks(t, rec, c.lacks...)
+		has(t, s.get("/"), c.has[0])
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
 }
 
 // TestOriginal: a recording whose DICOM object is not made yet is told of all the same.

@@ -130,10 +130,11 @@ var frameText = catalogue{
 	"frame.study.file.of":   {"下载实例 %s 的 DICOM 文件", "DICOM file of instance %s"},
 	"frame.study.more":      {"标识与接口", "Identifiers and interfaces"},
 
-	"frame.reason.quiet":      {"一段时间没有新的实例", "nothing new came for a while"},
-	"frame.reason.stow":       {"发送方一次发完（STOW-RS）", "the sender sent all of it (STOW-RS)"},
-	"frame.reason.import":     {"导入完成", "the import ended"},
-	"frame.reason.commitment": {"设备请求了存储确认", "the device asked for storage commitment"},
+	"frame.reason.quiet":  {"一段时间没有新的实例", "nothing new came for a while"},
+	"frame.reason.stow":   {"发送方一次发完（STOW-RS）", "the sender sent all of it (STOW-RS)"},
+	"frame.reason.import": {"导入完成", "the import ended"},
+	"frame.reason.upload": {"上传方说明已全部发完", "the uploader said that it was all"},
+	"frame.reason.api":    {"有人告知本节点已全部发完", "the node was told that it was all"},
 
 	"frame.series.count":  {"%d 个实例", "%d instance|%d instances"},
 	"frame.series.all":    {"显示全部 %d 个", "Show all %d"},

@@ -127,6 +127,7 @@ func (p *pages) viewedOf(lang Lang, row index.Row) viewed {
 		v.SyntaxName = syntax.Name
 	}
 	v.read(row.Header, syntax.Video)
+	v.patient(lang, row.Header, a["StudyDate"])
 	if p.Viewer != "" {
 		v.OHIF = p.Viewer + "viewer?" + url.Values{"StudyInstanceUIDs": {v.Study}}.Encode()
 	}
@@ -173,6 +174,40 @@ func (v *viewed) read(header []byte, moving bool) {
 	}
 }
 
+// patient puts the patient that the instance itself names in place of the study's, which is that of its first instance.
+func (v *viewed) patient(lang Lang, header []byte, studyDate string) {
+	var h struct {
+		Name struct {
+			Value []struct{ Alphabetic, Ideographic, Phonetic string }
+		} `json:"00100010"`
+		ID     cineWords `json:"00100020"`
+		Issuer cineWords `json:"00100021"`
+		Birth  cineWords `json:"00100030"`
+		Sex    cineWords `json:"00100040"`
+		Age    cineWords `json:"00101010"`
+	}
+	if json.Unmarshal(header, &h) != nil {
+		return
+	}
+	v.Name = personName{}
+	if n := h.Name.Value; len(n) > 0 {
+		v.Name = nameParts(strings.Join([]string{n[0].Alphabetic, n[0].Ideographic, n[0].Phonetic}, "="))
+	}
+	v.ID, v.Issuer = h.ID.first(), h.Issuer.first()
+	v.Birth, v.Sex = displayDate(h.Birth.first()), lang.sex(h.Sex.first())
+	v.Age = lang.age(h.Age.first(), h.Birth.first(), studyDate)
+}
+
+// cineWords is an attribute of text in DICOM JSON.
+type cineWords struct{ Value []*string }
+
+func (e cineWords) first() string {
+	if len(e.Value) == 0 || e.Value[0] == nil {
+		return ""
+	}
+	return strings.TrimSpace(*e.Value[0])
+}
+
 // cineValues are the values of an attribute in DICOM JSON, whatever they are.
 type cineValues struct{ Value []json.RawMessage }
 
@@ -198,7 +233,8 @@ func (p *pages) neighbours(ctx context.Context, tenant string, v *viewed) error 
 	at := func(i int) string {
 		return "/pages/view/" + v.Study + "/" + v.Series + "/" + rows[i].Attributes["SOPInstanceUID"]
 	}
-	single := v.Kind == kindPicture && len(rows) > 1 && len(rows) < maxNeighbours
+	// The head of the page follows a moment later than the picture: not where it may be another patient's.
+	single := v.Kind == kindPicture && !v.Several && len(rows) > 1 && len(rows) < maxNeighbours
 	for i, row := range rows {
 		n := strings.TrimSpace(row.Attributes["NumberOfFrames"])
 		single = single && (n == "" || n == "0" || n == "1") && row.Attributes["SOPClassUID"] == rows[0].Attributes["SOPClassUID"]

@@ -332,12 +332,36 @@ func TestCineKinds(t *testing.T) {
 	}
 }
 
+// TestCinePatient: in a study of several patients an instance is that of its own.
+func TestCinePatient(t *testing.T) {
+	p := &pages{Config: Config{DICOMWeb: "/dicom-web"}}
+	row := index.Row{SeveralPatients: true, Attributes: map[string]string{
+		"StudyInstanceUID": "1", "PatientName": "Li^Wei=李^伟", "PatientID": "1", "PatientBirthDate": "19500101", "PatientSex": "M", "PatientAge": "070Y",
+		"StudyDate": "20260301",
+	}}
+	row.Header = []byte(`{"00100010":{"vr":"PN","Value":[{"Alphabetic":"Zhang^San","Ideographic":"张^三"}]},"00100020":{"vr":"LO","Value":["2"]},
+		"00100030":{"vr":"DA","Value":["20000301"]},"00100040":{"vr":"CS","Value":["F"]}}`)
+	v := p.viewedOf(English, row)
+	if want := (personName{Ideographic: "张三", Alphabetic: "Zhang San"}); v.Name != want || v.ID != "2" || v.Birth != "2000-03-01" || v.Sex != "Female" || v.Age != "26 y" {
+		t.Errorf("the patient is %+v", v)
+	}
+	row.Header = []byte(`{"00100020":{"vr":"LO","Value":[null]}}`)
+	if v := p.viewedOf(English, row); v.Name != (personName{}) || v.ID+v.Birth+v.Sex+v.Age != "" {
+		t.Errorf("without a patient of its own it is %+v", v)
+	}
+	row.Header = nil
+	if v := p.viewedOf(English, row); v.ID != "1" {
+		t.Errorf("without a header the patient is %+v", v)
+	}
+}
+
 func FuzzCineKind(f *testing.F) {
 	f.Add([]byte(`{"7FE00010":{"vr":"OB"},"00282112":{"vr":"DS","Value":[2,12.54]},"00420012":{"Value":["application/pdf"]}}`))
 	f.Add([]byte(`{"00080008":{"Value":[null,1]}}`))
 	f.Fuzz(func(t *testing.T, header []byte) {
 		v := viewed{Root: "/r"}
 		v.read(header, false)
+		v.patient(English, header, "20260301")
 		if v.Kind == "" {
 			t.Error("an object of no kind")
 		}

@@ -19,6 +19,7 @@ type server struct {
 	Config
 	layouts layouts
 	drawing *semaphore.Weighted // bytes
+	held    *semaphore.Weighted // bytes
 }
 
 // WADOURI is the path of WADO-URI (PS3.18 §9), for older readers: at the root, and below Config.Prefix.
@@ -27,7 +28,10 @@ const WADOURI = "/wado"
 // New returns the handler of everything below cfg.Prefix, and of WADOURI. It serves GET and HEAD; other methods on a
 // known path are 405. All errors are JSON.
 func New(cfg Config) http.Handler {
-	s := &server{Config: cfg.withDefaults(), layouts: newLayouts(), drawing: semaphore.NewWeighted(drawingMemory)}
+	s := &server{
+		Config: cfg.withDefaults(), layouts: newLayouts(),
+		drawing: semaphore.NewWeighted(drawingMemory), held: semaphore.NewWeighted(heldMemory),
+	}
 	mux := http.NewServeMux()
 	const (
 		study    = "/studies/{study}"

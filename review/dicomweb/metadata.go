@@ -69,13 +69,16 @@ var errNoHeader = errors.New("no header")
 // this one instance, and the client has its metadata.
 func (s *server) oneHeader(w http.ResponseWriter, r *http.Request, sc index.Scope, out *jsonBody, sep string, one bool) (done bool, err error) {
 	o, free, err := s.headerToSend(r.Context(), sc)
-	if errors.Is(err, index.ErrNotFound) || err == nil && len(o.Header) == 0 {
-		err = errNoHeader
+	if errors.Is(err, index.ErrNotFound) {
+		return false, errNoHeader
 	}
 	if err != nil {
 		return false, err
 	}
 	defer free()
+	if len(o.Header) == 0 {
+		return false, errNoHeader
+	}
 	if one {
 		modified := o.Modified
 		if o.Reread { // when it was received tells nothing of its header
@@ -91,32 +94,23 @@ func (s *server) oneHeader(w http.ResponseWriter, r *http.Request, sc index.Scop
 	return false, writeHeader(out, o.Header, instanceURL(s.Prefix, o.StudyInstanceUID, o.SeriesInstanceUID, o.SOPInstanceUID), o.TransferSyntaxUID)
 }
 
-// Headers beyond smallHeader share headerMemory while they are being sent, bytes: a file may have 16 MiB of it, and
-// a client may take its time.
-const (
-	smallHeader  = 256 << 10
-	headerMemory = 64 << 20
-)
-
-// headerToSend returns an instance with its header, and what to call when it is no longer needed. Where others have taken
-// all the memory for large ones it waits, and holds none meanwhile.
+// headerToSend returns an instance with its header, and what to call when it is no longer needed. Where others have
+// taken all the memory for large ones it waits, and holds none meanwhile.
 func (s *server) headerToSend(ctx context.Context, sc index.Scope) (o index.Object, free func(), err error) {
-	free = func() {}
-	if o, err = s.first(ctx, sc, index.Want{Header: true}); err != nil || len(o.Header) <= smallHeader {
-		return o, free, err
+	if o, err = s.first(ctx, sc, index.Want{Header: true}); err != nil {
+		return o, nil, err
 	}
-	n := min(int64(len(o.Header)), headerMemory)
-	if !s.headers.TryAcquire(n) {
-		o = index.Object{}
-		if err := s.headers.Acquire(ctx, n); err != nil {
-			return o, free, err
-		}
-		if o, err = s.first(ctx, sc, index.Want{Header: true}); err != nil {
-			s.headers.Release(n)
-			return o, free, err
-		}
+	n := int64(len(o.Header))
+	if free = s.tryHold(n); free != nil {
+		return o, free, nil
 	}
-	return o, func() { s.headers.Release(n) }, nil
+	if free, err = s.hold(ctx, n); err != nil {
+		return o, nil, err
+	}
+	if o, err = s.first(ctx, sc, index.Want{Header: true}); err != nil {
+		free()
+	}
+	return o, free, err
 }
 
 // metadataTag is of the header and not of the file, whose header a later version may read better.

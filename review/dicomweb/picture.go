@@ -167,27 +167,28 @@ func readFirst(ctx context.Context, b body, n int64) ([]byte, error) {
 	return out, ended(rc)
 }
 
-// encode draws a frame as a picture of a media type.
-func (s *server) encode(ctx context.Context, d *drawn, f *frameReader, mediaType string, view viewing) ([]byte, error) {
+// encode draws a frame as a picture of a media type, and returns what to call when it was sent.
+func (s *server) encode(ctx context.Context, d *drawn, f *frameReader, mediaType string, view viewing) ([]byte, func(), error) {
 	opt := view.options(f.module)
 	cost := max(drawingLeast, min(opt.Memory(f.module, f.body.length), drawingMemory))
 	if err := s.drawing.Acquire(ctx, cost); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer s.drawing.Release(cost)
 	frame, err := readFirst(ctx, f.body, f.body.length)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	picture, err := render.Draw(f.module, d.syntax, frame, opt)
 	if err != nil {
-		return nil, drawingError(err)
+		return nil, nil, drawingError(err)
 	}
 	var out bytes.Buffer
 	if err := render.Encode(&out, picture, mediaType, view.quality); err != nil {
-		return nil, fmt.Errorf("encode picture: %w", err)
+		return nil, nil, fmt.Errorf("encode picture: %w", err)
 	}
-	return out.Bytes(), nil
+	free, err := s.hold(ctx, int64(out.Cap())) // while the share of drawing is still ours
+	return out.Bytes(), free, err
 }
 
 // lookupTable reads a table that is too long for the header.

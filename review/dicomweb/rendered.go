@@ -1,6 +1,7 @@
 package dicomweb
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -11,7 +12,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/tributary-dicom/tributary/review/render"
 	"github.com/tributary-dicom/tributary/storage/index"
@@ -126,10 +126,11 @@ func (s *server) sendPicture(w http.ResponseWriter, r *http.Request, d *drawn, q
 	if f.jpeg && mediaType == render.TypeJPEG {
 		return s.deliver(w, r, single{body: f.body, contentType: mediaType, etag: etag})
 	}
-	b, err := s.encode(r.Context(), d, f, mediaType, q.viewing)
+	b, free, err := s.encode(r.Context(), d, f, mediaType, q.viewing)
 	if err != nil {
 		return err
 	}
+	defer free()
 	return s.deliver(w, r, single{body: bytesBody(b), contentType: mediaType, etag: etag})
 }
 
@@ -148,7 +149,7 @@ func (q asking) tag(object, mediaType string, frame int) string {
 // bytesBody is bytes in memory.
 func bytesBody(b []byte) body {
 	return body{int64(len(b)), func(_ context.Context, off, n int64) (io.ReadCloser, error) {
-		return io.NopCloser(strings.NewReader(string(b[off : off+n]))), nil
+		return io.NopCloser(bytes.NewReader(b[off : off+n])), nil
 	}}
 }
 
@@ -160,7 +161,7 @@ func (s *server) sendPictures(w http.ResponseWriter, r *http.Request, mediaType 
 	sent := 0
 	var last error
 	for i := range count {
-		b, location, err := s.pictureOf(r.Context(), mediaType, i, frame, q)
+		b, location, free, err := s.pictureOf(r.Context(), mediaType, i, frame, q)
 		var why *failure
 		switch {
 		case err == nil:
@@ -179,11 +180,16 @@ func (s *server) sendPictures(w http.ResponseWriter, r *http.Request, mediaType 
 			w.Header().Set("Content-Type", fmt.Sprintf(`%s; type="%s"; boundary=%s`, typeRelated, mediaType, boundary))
 			w.WriteHeader(http.StatusOK)
 			if r.Method == http.MethodHead {
+				free()
 				return nil
 			}
 		}
-		head := appendPartHead(nil, boundary, sent, part{body: body{length: int64(len(b))}, contentType: mediaType, location: location})
-		if _, err := w.Write(append(head, b...)); err != nil {
+		_, err = w.Write(appendPartHead(nil, boundary, sent, part{body: body{length: int64(len(b))}, contentType: mediaType, location: location}))
+		if err == nil {
+			_, err = w.Write(b)
+		}
+		free()
+		if err != nil {
 			s.broken(r, err)
 		}
 		sent++
@@ -197,29 +203,34 @@ func (s *server) sendPictures(w http.ResponseWriter, r *http.Request, mediaType 
 	return nil
 }
 
-func (s *server) pictureOf(ctx context.Context, mediaType string, i int, frame func(i int) (*drawn, int, error), q asking) ([]byte, string, error) {
+func (s *server) pictureOf(ctx context.Context, mediaType string, i int, frame func(i int) (*drawn, int, error), q asking) (b []byte, location string, sent func(), err error) {
 	d, n, err := frame(i)
 	if err != nil {
-		return nil, "", err
+		return nil, "", nil, err
 	}
 	if q.frames == nil {
 		defer d.free()
 	}
-	location := instanceURL(s.Prefix, d.study, d.series, d.instance)
+	location = instanceURL(s.Prefix, d.study, d.series, d.instance)
 	if q.frames != nil {
 		location += "/frames/" + strconv.Itoa(n)
 	}
+	location += "/rendered"
 	f, err := s.openFrame(ctx, d, n, q.viewing)
 	if err != nil {
-		return nil, "", err
+		return nil, "", nil, err
 	}
-	var b []byte
-	if f.jpeg && mediaType == render.TypeJPEG {
-		b, err = readFirst(ctx, f.body, f.body.length)
-	} else {
-		b, err = s.encode(ctx, d, f, mediaType, q.viewing)
+	if !f.jpeg || mediaType != render.TypeJPEG {
+		b, sent, err = s.encode(ctx, d, f, mediaType, q.viewing)
+		return b, location, sent, err
 	}
-	return b, location + "/rendered", err
+	if sent, err = s.hold(ctx, f.body.length); err != nil {
+		return nil, "", nil, err
+	}
+	if b, err = readFirst(ctx, f.body, f.body.length); err != nil {
+		sent()
+	}
+	return b, location, sent, err
 }
 
 // renderMany serves a picture of each instance of a study or series.

@@ -59,10 +59,11 @@ func (s *server) sendWaveform(w http.ResponseWriter, r *http.Request, d *drawn, 
 	if notModified(w, r, etag, 0) { // before it is drawn again
 		return nil
 	}
-	b, err := s.drawWaveform(r.Context(), d, c[0].name, q.viewing, options)
+	b, free, err := s.drawWaveform(r.Context(), d, c[0].name, q.viewing, options)
 	if err != nil {
 		return err
 	}
+	defer free()
 	if c[0].name == typeSVG {
 		w.Header().Set("Content-Security-Policy", svgPolicy)
 	}
@@ -72,22 +73,22 @@ func (s *server) sendWaveform(w http.ResponseWriter, r *http.Request, d *drawn, 
 	})
 }
 
-func (s *server) drawWaveform(ctx context.Context, d *drawn, mediaType string, view viewing, o draw.Options) ([]byte, error) {
+func (s *server) drawWaveform(ctx context.Context, d *drawn, mediaType string, view viewing, o draw.Options) ([]byte, func(), error) {
 	if err := s.drawing.Acquire(ctx, waveformMemory); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer s.drawing.Release(waveformMemory)
 	at, err := blob.At(ctx, s.Blobs, d.key, d.bytes)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	rec, err := dicomwave.Decode(ecg.Source{File: ecg.File{At: at, Size: d.bytes}}, ecg.Limits{})
 	if err != nil {
-		return nil, waveformError(err)
+		return nil, nil, waveformError(err)
 	}
 	sheet, err := draw.Plan(rec, o)
 	if err != nil {
-		return nil, waveformError(err)
+		return nil, nil, waveformError(err)
 	}
 	pixels := int(sheet.WidthMM() * pagePixels)
 	if view.width > 0 { // fitted into the box, as pictures are
@@ -109,9 +110,10 @@ func (s *server) drawWaveform(ctx context.Context, d *drawn, mediaType string, v
 		err = sheet.WriteJPEG(&out, pixels, view.quality)
 	}
 	if err != nil {
-		return nil, waveformError(err)
+		return nil, nil, waveformError(err)
 	}
-	return out.Bytes(), nil
+	free, err := s.hold(ctx, int64(out.Cap()))
+	return out.Bytes(), free, err
 }
 
 // waveformError tells a client why an ECG cannot be drawn. Errors of the store stay what they are.

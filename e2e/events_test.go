@@ -38,7 +38,7 @@ func follow(t *testing.T, n *testnode.Node, id string) listener {
 	return l
 }
 
-// next returns the next event's id and SOP Instance UID.
+// next returns the id and SOP Instance UID of the next event about an object.
 func (l listener) next(t *testing.T) (id, instance string) {
 	t.Helper()
 	for l.lines.Scan() {
@@ -54,8 +54,11 @@ func (l listener) next(t *testing.T) (id, instance string) {
 				Instance string `json:"sop_instance_uid"`
 			} `json:"ids"`
 		}
-		if err := json.Unmarshal([]byte(text), &e); err != nil || e.IDs.Instance == "" {
+		if err := json.Unmarshal([]byte(text), &e); err != nil {
 			t.Fatalf("%s: %v", text, err)
+		}
+		if e.IDs.Instance == "" {
+			continue // about a study as a whole
 		}
 		return id, e.IDs.Instance
 	}

@@ -8,7 +8,7 @@ import (
 // Roles of a node. A small one has all of them; with shared engines they scale apart.
 const (
 	roleIntake = "intake" // the doors
-	roleIndex  = "index"  // the index stage
+	roleIndex  = "index"  // the index stage, and that of complete studies, whose state lies in the index
 	roleDerive = "derive" // DICOM objects of recordings in other formats
 	roleReview = "review" // readers and operators
 )

@@ -78,6 +78,7 @@ func (l *ledger) acknowledged() int {
 
 var (
 	rowVersion = regexp.MustCompile(`(?m)^(?:instance|original|quarantine) .*?parser_version=(\d+)`)
+	rowParsers = regexp.MustCompile(` (parser_version|located_version)=\d+`)
 	recordIDs  = regexp.MustCompile(` (described_by|located_by)="[^"]*"`)
 )
 

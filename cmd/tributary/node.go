@@ -392,10 +392,11 @@ func (n *node) doors() string {
 		fmt.Fprintf(&text, "  folder    %s\n", w.dir)
 	}
 	if n.cfg.has(roleReview) {
-		fmt.Fprintf(&text, `  search    %s/dicom-web/studies?limit=10
+		fmt.Fprintf(&text, `  pages     %s/                 in a browser
+  search    %s/dicom-web/studies?limit=10
   ECGs      %s/ecgs?limit=10
   operators %s/quarantine  %s/conflicts  %s/events
-`, base, base, base, base, base)
+`, base, base, base, base, base, base)
 	}
 	if n.viewer != nil {
 		fmt.Fprintf(&text, "  viewer    %s%s\n", base, n.viewer.Mount())

@@ -63,7 +63,7 @@ var frameText = catalogue{
 
 	"frame.search.title":          {"检查检索", "Studies"},
 	"frame.search.text":           {"姓名、患者 ID 或检查号", "Name, patient ID or accession number"},
-	"frame.search.placeholder":    {"张三、zhangsan、K-20417", "张三, zhangsan, K-20417"},
+	"frame.search.placeholder":    {"张三、zhang、K-204", "张三, zhang, K-204"},
 	"frame.search.hint":           {"汉字、拼音或拉丁字母；编号可只输入一部分。", "Hanzi, pinyin or Latin letters; part of a number will do."},
 	"frame.search.key.box":        {"检索框", "search box"},
 	"frame.search.key.rows":       {"选择检查", "choose a study"},

@@ -69,7 +69,7 @@ export function footOf(rec: Recording, ts: Tracks, p: Plan, drawn: Drawn[], filt
     scale: `${asked.speed} mm/s   ${asked.gain} mm/mV` + (on.length > 0 ? "" : "   " + text("ecg.js.off")),
     right: [at, p.layout === "median" ? "" : shown, rate].filter(Boolean).join("   "),
     warning: on.length > 0 ? text("ecg.js.filtered", on.join(", ")) : "",
-    notes: notes.filter(Boolean),
+    notes: notes.filter(Boolean).map((note) => (note.length > 240 ? note.slice(0, 240) + " …" : note)),
   };
 }
 

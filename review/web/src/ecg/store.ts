@@ -1,35 +1,50 @@
 // Samples by the chunk, from the server: a day of Holter costs what is looked at.
 
-import { type Group, isMissing, readWindow, type Recording, type Window } from "./recording";
+import { exact, type Group, isMissing, readWindow, type Recording, type Window } from "./recording";
 
-/** Samples of a chunk over all leads, and how many chunks are kept: some 16 MB. */
-const CHUNK = 64 * 1024;
-const KEPT = 64;
+/** Seconds of a chunk: a recording at rest is one, a page of Holter too. */
+const CHUNK_S = 30;
+
+/** Samples that are kept over all chunks and leads: 32 MB where they have 16 bits. */
+const BUDGET = 16 << 20;
+
+/** Minutes of spikes that are kept. */
+const MINUTES = 64;
 
 export class Store {
-  private readonly chunks = new Map<string, Promise<Window>>(); // the oldest first
+  private readonly chunks = new Map<string, { window: Promise<Window>; cost: number }>(); // the oldest first
 
   constructor(private readonly base: string, private readonly rec: Recording) {}
 
+  private held = 0; // samples
+
   private chunkOf(g: Group): number {
-    return Math.max(1, Math.min(g.window, Math.max(1024, Math.floor(CHUNK / Math.max(1, g.leads.length)))));
+    return Math.max(1, Math.min(g.window, Math.ceil(exact(g.rate_hz) * CHUNK_S)));
   }
 
   private chunk(group: number, number: number, size: number): Promise<Window> {
     const key = group + "/" + number;
-    let found = this.chunks.get(key);
-    if (found) {
+    const known = this.chunks.get(key);
+    if (known) {
       this.chunks.delete(key);
-    } else {
-      found = this.fetch(`/samples?group=${group}&from=${number * size}&count=${size}`).then(readWindow);
-      found.catch(() => this.chunks.delete(key)); // asked for again next time
+      this.chunks.set(key, known);
+      return known.window;
     }
-    this.chunks.set(key, found);
+    const cost = size * this.rec.groups[group]!.leads.length;
+    const window = this.fetch(`/samples?group=${group}&from=${number * size}&count=${size}`).then(readWindow);
+    window.catch(() => this.forget(key)); // asked for again next time
+    this.chunks.set(key, { window, cost });
+    this.held += cost;
     for (const old of this.chunks.keys()) {
-      if (this.chunks.size <= KEPT) break;
-      this.chunks.delete(old);
+      if (this.held <= BUDGET || old === key) break;
+      this.forget(old);
     }
-    return found;
+    return window;
+  }
+
+  private forget(key: string): void {
+    this.held -= this.chunks.get(key)?.cost ?? 0;
+    this.chunks.delete(key);
   }
 
   private readonly minutes = new Map<number, Promise<[number, string][]>>(); // spikes
@@ -43,7 +58,7 @@ export class Store {
       if (!found) {
         found = this.fetch(`/spikes?from=${minute * 60000}&to=${minute * 60000 + 60000}`).then((body) => JSON.parse(new TextDecoder().decode(body)) as [number, string][]);
         found.catch(() => this.minutes.delete(minute));
-        if (this.minutes.size >= KEPT) this.minutes.delete(this.minutes.keys().next().value!);
+        if (this.minutes.size >= MINUTES) this.minutes.delete(this.minutes.keys().next().value!);
         this.minutes.set(minute, found);
       }
       wanted.push(found);

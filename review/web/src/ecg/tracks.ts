@@ -5,6 +5,9 @@ import { exact, type Group, type Recording } from "./recording";
 export const STANDARD = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"];
 export const CABRERA = ["aVL", "I", "-aVR", "II", "aVF", "III", "V1", "V2", "V3", "V4", "V5", "V6"];
 
+/** What is longer is no lead's name; the foot of the paper must hold a dozen. */
+const MAX_NAME = 24;
+
 /** Where a lead's samples are. Times are seconds on the recording's time line. */
 export interface Source {
   group: number;
@@ -41,12 +44,13 @@ export function collect(rec: Recording, wanted: (g: Group, index: number) => boo
     const seen = new Set<string>();
     g.leads.forEach((l, lead) => {
       if (l.samples <= 0) return;
+      const called = l.name.slice(0, MAX_NAME);
       if (l.unit !== "uV") {
-        ts.other.push(l.name);
+        ts.other.push(called);
         return;
       }
-      let name = l.name;
-      for (let n = 2; seen.has(name); n++) name = l.name + " #" + n; // a name twice in one group is two leads
+      let name = called;
+      for (let n = 2; seen.has(name); n++) name = called + " #" + n; // a name twice in one group is two leads
       seen.add(name);
       const at = (exact(g.start_ms) + exact(l.skew_ms)) / 1000;
       const source = { group, lead, at, rate, from: at + l.start / rate, to: at + (l.start + l.samples) / rate };

@@ -152,15 +152,21 @@ func stowAll(t *testing.T, n *testnode.Node, complete bool, objects ...object) h
 	return resp.Header
 }
 
-// last waits until this was said last of a study.
-func (a *announcements) last(t *testing.T, study, want string) {
+// quiet waits until the last that was said of a study is that it is complete with so many instances, and returns its
+// revision. On a machine that is slow enough two objects of one request may lie a period apart.
+func (a *announcements) quiet(t *testing.T, study string, instances int) (revision int) {
 	t.Helper()
 	eventually(t, "announcements of "+study, func() error {
-		if got := a.of(study); len(got) == 0 || got[len(got)-1] != want {
-			return fmt.Errorf("%q, want %q at last", got, want)
+		got := a.of(study)
+		var n int
+		if len(got) > 0 {
+			if _, err := fmt.Sscanf(got[len(got)-1], "complete %d quiet-period %d", &revision, &n); err == nil && n == instances {
+				return nil
+			}
 		}
-		return nil
+		return fmt.Errorf("%q, want a completion with %d instances at last", got, instances)
 	})
+	return revision
 }
 
 // A study by STOW is announced when it has been quiet; late objects make a revision, the same ones again do not.
@@ -172,18 +178,20 @@ func TestStudyComplete(t *testing.T) {
 	if s := stateOf(t, n, study); s.Revision > 0 && !s.Complete || s.Instances != 2 || s.Series != 2 {
 		t.Errorf("while it comes: %+v", s)
 	}
-	live.last(t, study, "complete 1 quiet-period 2")
-	if s := stateOf(t, n, study); s != (studyState{true, 1, event.ReasonQuiet, 2, 2}) {
+	first := live.quiet(t, study, 2)
+	if s := stateOf(t, n, study); s != (studyState{true, first, event.ReasonQuiet, 2, 2}) {
 		t.Errorf("state %+v", s)
 	}
 	stowAll(t, n, false, object{81_001, 512})
-	live.last(t, study, "complete 2 quiet-period 3")
+	if late := live.quiet(t, study, 3); late != first+1 {
+		t.Errorf("a late object made revision %d behind %d", late, first)
+	}
 	said := live.of(study)
 
 	shipBytes(t, n, doors[0], "again.dcm", object{81_001, 512}.file())
 	other := object{number: 81_020}
 	stowAll(t, n, false, other)
-	live.last(t, other.study(), "complete 1 quiet-period 1") // the copy would be quiet before
+	live.quiet(t, other.study(), 1) // the copy would be quiet before
 	if got := live.of(study); !slices.Equal(got, said) {
 		t.Errorf("a copy was announced: %q, before %q", got, said)
 	}

@@ -253,7 +253,10 @@ func TestUploadElsewhere(t *testing.T) {
 	}
 }
 
-// slowLine puts a line in front of the node that takes 4 MB/s, and returns it with its address.
+// slow is a line that takes more than ten seconds for a loop: time enough to break it.
+var slow = faultproxy.Faults{BytesPerSecond: 1 << 20}
+
+// slowLine puts a slow line in front of the node, and returns it with its address.
 func slowLine(t *testing.T, w *world) (*faultproxy.Proxy, string) {
 	t.Helper()
 	line, err := faultproxy.Listen(strings.TrimPrefix(w.node.URL, "http://"), 1)
@@ -261,7 +264,7 @@ func slowLine(t *testing.T, w *world) (*faultproxy.Proxy, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = line.Close() })
-	if err := line.Set(faultproxy.Faults{BytesPerSecond: 4 << 20}); err != nil {
+	if err := line.Set(slow); err != nil {
 		t.Fatal(err)
 	}
 	return line, "http://" + line.Addr()
@@ -288,7 +291,7 @@ func TestUploadGoesOn(t *testing.T) {
 	if before < 0.4 {
 		t.Errorf("progress falls to %v when the line drops", before)
 	}
-	if err := line.Set(faultproxy.Faults{BytesPerSecond: 4 << 20}); err != nil {
+	if err := line.Set(slow); err != nil {
 		t.Fatal(err)
 	}
 	tab.Wait(halfway)
@@ -306,6 +309,9 @@ func TestUploadGoesOn(t *testing.T) {
 			return set.call(this, name, value);
 		};
 	}`))
+	if err := line.Set(faultproxy.Faults{}); err != nil {
+		t.Fatal(err)
+	}
 	choose(tab, path)
 	tab.Wait(allDone)
 	if l := lines(tab)["loop.dcm"]; l.Badge != "Stored" {

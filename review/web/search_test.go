@@ -3,7 +3,9 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -213,4 +215,53 @@ func FuzzSearchForm(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzDisplay: what files say of people and times is shown, whatever it is.
+func FuzzDisplay(f *testing.F) {
+	f.Add("Zhang^Wei=张^伟=x", "042Y", "19700101", "20260301")
+	f.Add("=\\=^^", "9999", "00000000", "99999999")
+	f.Fuzz(func(t *testing.T, pn, as, birth, at string) {
+		n := nameParts(pn)
+		for _, s := range []string{n.Ideographic, n.Alphabetic} {
+			if strings.ContainsAny(s, "^=\\") {
+				t.Fatalf("%q: %+v has signs of the encoding", pn, n)
+			}
+		}
+		displayName(pn)
+		for _, l := range languages {
+			l.age(as, birth, at)
+			l.sex(as)
+			l.modality(as)
+		}
+		displayDate(birth)
+		displayTime(at)
+		displayMoment(at)
+		splitValues(pn)
+	})
+}
+
+// BenchmarkSearch measures a page of search over a county's studies: the newest, a name, and a name that nobody has, which
+// is looked for in every way.
+func BenchmarkSearch(b *testing.B) {
+	db, err := index.OpenSQLite(b.Context(), filepath.Join(b.TempDir(), "index.db"), index.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Apply(b.Context(), indextest.County(b, 2000, 2)); err != nil {
+		b.Fatal(err)
+	}
+	pages := New(Config{Index: db, States: db, Tenant: func(*http.Request) string { return "clinic" }})
+	for name, target := range map[string]string{"newest": "/", "name": "/?q=zhang", "nobody": "/?q=nobody"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				rec := httptest.NewRecorder()
+				pages.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, target, nil))
+				if rec.Code != http.StatusOK {
+					b.Fatal(rec.Code)
+				}
+			}
+		})
+	}
 }

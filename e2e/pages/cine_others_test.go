@@ -158,6 +158,9 @@ func cineSend(w *world, body io.Reader) (string, error) {
 func cineBlank(t testing.TB, tab *testbrowser.Tab) bool {
 	t.Helper()
 	frame := cineNumber(t, tab, "frame")
+	if testbrowser.Eval[bool](tab, `document.querySelector("#stack") !== null`) {
+		frame = 1 // of an instance with no other
+	}
 	return testbrowser.Eval[bool](tab, fmt.Sprintf(`(async () => {
 		const answer = await fetch(document.querySelector("#viewer").dataset.root + "/frames/%d/rendered", {headers: {Accept: "image/png"}});
 		const picture = await createImageBitmap(await answer.blob());

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -155,7 +156,8 @@ func TestLive(t *testing.T) {
 	tab := page(t, "/?lang=en", testbrowser.Desktop)
 	patient := w.village[3]
 	patient.ID, patient.Name, patient.Charset = "K-LIVE", "Lai^Xin=来^新", fixtures.UTF8
-	first, second := patient.NewStudy("US", "live 1"), patient.NewStudy("US", "live 2")
+	run := fmt.Sprint(time.Now().UnixNano()) // other studies each time
+	first, second := patient.NewStudy("US", "live 1 "+run), patient.NewStudy("US", "live 2 "+run)
 	tomorrow := time.Now().AddDate(0, 0, 1).Format("20060102") // on top of the list
 	first.Date, second.Date = tomorrow, tomorrow
 	send := func(s fixtures.Study, n int) {

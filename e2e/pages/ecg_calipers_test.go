@@ -98,10 +98,17 @@ func TestECGCalipers(t *testing.T) {
 		t.Errorf("%d calipers are left", n)
 	}
 	tab.Click("#ecg-clear")
+	tab.Key("c") // the focus is on a button: letters are for the paper
+	testbrowser.Eval[bool](tab, `document.querySelector("#ecg-scroll").focus() ?? true`)
+	if n := testbrowser.Eval[int](tab, `document.querySelectorAll("#ecg-readings li").length`); n != 0 {
+		t.Errorf("%d calipers by a letter beside the paper", n)
+	}
 	tab.Key("c") // by keys alone
 	tab.Wait(`document.activeElement.getAttribute("role") === "slider"`)
 	tab.Key("m")
 	tab.Wait(`document.querySelectorAll("#ecg-lines .step").length > 0`)
+	tab.Key("n")
+	tab.Wait(`document.activeElement.ariaLabel.includes("lead aVR")`) // the next trace of the row
 	tab.Wait(`document.querySelectorAll("#ecg-readings li").length === 1`)
 }
 

@@ -232,8 +232,12 @@ func TestECGMedian(t *testing.T) {
 
 // TestECGLong scrolls an hour of three leads, by button, key, slider and time.
 func TestECGLong(t *testing.T) {
-	rec := recordingOf("ECG-3", beats(ecg.FullDisclosure, 3600, "I", "II", "V1"))
-	tab := openECG(t, sendRecording(t, rec), "lang=en", testbrowser.Desktop)
+	path := sendRecording(t, recordingOf("ECG-3", beats(ecg.FullDisclosure, 3600, "I", "II", "V1")))
+	phone := openECG(t, path, "lang=zh-CN", testbrowser.Phone)
+	phone.Wait(`!document.querySelector("#ecg-overview").hidden`)
+	phone.Axe()
+	phone.Screenshot("ecg-long")
+	tab := openECG(t, path, "lang=en", testbrowser.Desktop)
 	tab.Wait(`!document.querySelector("#ecg-overview").hidden`)
 	tab.Axe()
 	tab.Screenshot("ecg-long")

@@ -246,6 +246,8 @@ class Viewer {
   private keys(): void {
     document.addEventListener("keydown", (e) => {
       if (e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented || typing(e)) return;
+      // Letters do something only where the focus is on the paper or its calipers (WCAG 2.1.4).
+      if (!(e.target as Element).closest("#ecg-main, #ecg-calipers")) return;
       switch (e.key) {
         case "c":
         case "C":

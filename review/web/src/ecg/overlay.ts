@@ -217,6 +217,12 @@ export class Calipers {
       case "End":
         to = { t: d.cell.t0 + d.cell.dur, mv: p.mv };
         break;
+      case "n":
+      case "N":
+        e.preventDefault();
+        e.stopPropagation();
+        this.nextLead(c, d, which);
+        return;
       default:
         return;
     }
@@ -225,6 +231,21 @@ export class Calipers {
     c[which] = this.within(d, to);
     this.current = c;
     this.update(c);
+    this.say(c);
+  }
+
+  /** Moves a caliper to the next trace, to the same place of it. */
+  private nextLead(c: Caliper, d: Drawn, which: "a" | "b"): void {
+    const all = this.scene!.drawn.filter((x) => x.series.length > 0);
+    const next = all[(all.indexOf(d) + 1) % all.length];
+    if (!next) return;
+    const move = (p: Point) => this.settle(next, this.within(next, { t: next.cell.t0 + p.t - d.cell.t0, mv: p.mv }));
+    c.a = move(c.a);
+    c.b = move(c.b);
+    c.lead = next.cell.name;
+    c.row = next.cell.row;
+    this.build();
+    this.handle(c, which)?.focus();
     this.say(c);
   }
 

@@ -132,6 +132,9 @@ func (o *operators) receiptPage(w http.ResponseWriter, r *http.Request) error {
 			data.Done = lang.text("operators.done.retried.duplicate")
 		}
 	}
+	if a.Undecided && a.Status == index.ArrivalStored {
+		data.Advice.Next = lang.text("operators.next.undecided")
+	}
 	switch a.Status {
 	case index.ArrivalQuarantined:
 		data.Quarantine = "/pages/quarantine/" + url.PathEscape(a.ObjectID)

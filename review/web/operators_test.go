@@ -180,7 +180,7 @@ func TestOperators(t *testing.T) {
 		"receipts, away":             {path: "/pages/receipts", change: away, status: 503, has: []string{"does not answer now"}},
 		"look up":                    {path: "/pages/receipts?id=+" + idStored + "+", status: 303, location: "/pages/receipts/" + idStored},
 		"look up nonsense":           {path: "/pages/receipts?id=%3Cscript%3E", status: 404, has: []string{"No such receipt"}},
-		"receipt":                    {path: "/pages/receipts/" + idStored, status: 200, has: []string{"Stored", `href="/pages/studies/1.2"`, `href="` + at + `"`}},
+		"receipt":                    {path: "/pages/receipts/" + idStored, status: 200, has: []string{"Stored", "Other content came under its instance UID too", `href="/pages/studies/1.2"`, `href="` + at + `"`}},
 		"receipt, retried":           {path: "/pages/receipts/" + idStored + "?done=retried&as=stored", status: 200, has: []string{"It was taken again"}},
 		"receipt, retried duplicate": {path: "/pages/receipts/" + idStored + "?done=retried&as=duplicate", status: 200, has: []string{"The same was here already"}, lacks: []string{"It was taken again"}},
 		"receipt, held":              {path: "/pages/receipts/" + idHeld, status: 200, has: []string{"cut off", "Have the whole file sent again", `href="` + held + `"`}, lacks: []string{"/pages/studies/"}},

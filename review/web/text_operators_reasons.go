@@ -13,6 +13,7 @@ var operatorsReasonText = catalogue{
 
 	"operators.why.stored":       {"文件已安全保存并编入检查。", "The file is kept safe and is in its study."},
 	"operators.next.stored":      {"无需再做什么。", "Nothing is left to do."},
+	"operators.next.undecided":   {"同一实例 UID 又收到了不同的内容，请在“冲突”中比较，并决定使用哪一份。", "Other content came under its instance UID too. Compare them under Conflicts, and decide which one counts."},
 	"operators.why.duplicate":    {"相同的内容以前已经收到过，没有重复保存。", "The same content was here already; it was not kept twice."},
 	"operators.next.duplicate":   {"无需再做什么。", "Nothing is left to do."},
 	"operators.why.conflict":     {"同一实例 UID 已有另一份不同的内容。这一份也已保存，但读者看到的是另一份。", "Other content is here under the same instance UID. This one is kept too, but readers see the other."},

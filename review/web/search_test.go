@@ -228,16 +228,24 @@ func FuzzDisplay(f *testing.F) {
 				t.Fatalf("%q: %+v has signs of the encoding", pn, n)
 			}
 		}
-		displayName(pn)
+		for in, out := range map[string]string{pn: displayName(pn), birth: displayDate(birth), at: displayTime(at)} {
+			if len(out) > len(in)+len("--") {
+				t.Fatalf("%q is shown as %q", in, out)
+			}
+		}
 		for _, l := range languages {
 			l.age(as, birth, at)
 			l.sex(as)
 			l.modality(as)
 		}
-		displayDate(birth)
-		displayTime(at)
-		displayMoment(at)
-		splitValues(pn)
+		if m := displayMoment(at); m != at && len(m) > len("10000-01-02 15:04") {
+			t.Fatalf("%q is shown as %q", at, m)
+		}
+		for _, v := range splitValues(pn) {
+			if v == "" || strings.Contains(v, `\`) {
+				t.Fatalf("%q has the value %q", pn, v)
+			}
+		}
 	})
 }
 

@@ -37,6 +37,8 @@ type fleet struct {
 	at     servers // as nodes see the engines
 	direct servers // as the test does, around the proxies where there is a way around
 	posts  []*post
+
+	completes bool // quiet periods are short: in the end every study is announced
 }
 
 // newFleet starts engines and lines, and no node. What the lines do by chance follows from seed.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tributary-dicom/tributary/internal/faultproxy"
 	"github.com/tributary-dicom/tributary/pipeline/event"
+	"github.com/tributary-dicom/tributary/pipeline/eventlog"
 	"github.com/tributary-dicom/tributary/pipeline/eventlog/kafkalog"
 	"github.com/tributary-dicom/tributary/pipeline/rebuild"
 	"github.com/tributary-dicom/tributary/storage/audit"
@@ -156,7 +157,8 @@ func TestStorm(t *testing.T) {
 func storm(t *testing.T, seed uint64, long time.Duration) {
 	f := newFleet(t, seed)
 	intakes := []*post{f.post("intake", "--orphans-every", "7s"), f.post("intake", "--orphans-every", "11s")}
-	indexers := []*post{f.post("index"), f.post("index")}
+	f.completes = true
+	indexers := []*post{f.post("index", "--quiet-period", "*=1s"), f.post("index", "--quiet-period", "*=1s")}
 	reader := f.post("review")
 	b := newBooks(100_000)
 	pace := 40 * time.Millisecond
@@ -262,7 +264,53 @@ func (f *fleet) audited(b *books) {
 	if err := b.settled(t.Context(), db); err != nil {
 		t.Error(err)
 	}
+	if f.completes {
+		f.announced(log, db)
+	}
 	f.replayed(log, db)
+}
+
+// announced waits until every study is complete, and holds that no revision was announced with two contents.
+func (f *fleet) announced(log *kafkalog.Log, db *index.DB) {
+	t := f.t
+	t.Helper()
+	eventually(t, "every study is complete", func() error {
+		s, err := db.OpenStats(t.Context())
+		if err == nil && s.Open+s.Announced > 0 {
+			err = fmt.Errorf("%+v", s)
+		}
+		return err
+	})
+	ids, records := map[string]string{}, 0
+	heads, err := log.Heads(t.Context(), event.TopicStudies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for partition, head := range heads {
+		for at := int64(0); at <= head; {
+			some, err := log.ReadFrom(t.Context(), event.TopicStudies, eventlog.Position{Topic: event.TopicStudies, Partition: partition, Offset: at}, 256)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(some) == 0 {
+				break
+			}
+			for _, r := range some {
+				s, err := event.Decode[event.Study](r.Event.Data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				key := fmt.Sprint(r.Event.Type, s.Tenant, s.StudyInstanceUID, s.Revision)
+				if was, ok := ids[key]; ok && was != r.Event.ID {
+					t.Errorf("revision %d of %s was announced with two contents", s.Revision, s.StudyInstanceUID)
+				}
+				ids[key] = r.Event.ID
+				records++
+			}
+			at = some[len(some)-1].Offset + 1
+		}
+	}
+	t.Logf("%d announcements of studies, %d of them different ones", records, len(ids))
 }
 
 // replayed compares the index with one that is made from the log now.

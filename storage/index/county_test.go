@@ -146,7 +146,7 @@ type arrivalQuery struct {
 }
 
 func arrivalQueries(studies int) []arrivalQuery {
-	middle := fmt.Sprintf("01J%023d", studies*2)
+	middle := fmt.Sprintf("01J%023d", studies/2)
 	return []arrivalQuery{
 		{"arrivals", ArrivalQuery{Tenant: "clinic", Limit: 100}, "", "instances_arrived"},
 		{"arrivals, middle", ArrivalQuery{Tenant: "clinic", Limit: 100, Before: middle}, "", "instances_arrived"},

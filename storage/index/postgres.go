@@ -108,6 +108,8 @@ func OpenPostgres(ctx context.Context, rawURL string, opt Options) (*DB, error) 
 		"plan_cache_mode": "force_custom_plan",
 		// There is an index for every question. Before the server has statistics it may not see that.
 		"enable_seqscan": "off",
+		// To start processes takes longer than a page does.
+		"max_parallel_workers_per_gather": "0",
 	})
 	e.readers.config.AfterConnect = func(ctx context.Context, c *pgconn.PgConn) error { // after it was asked whether it takes writes
 		return c.Exec(ctx, "SET default_transaction_read_only = on").Close()

@@ -78,7 +78,7 @@ func readersCalls(t *testing.T, db *DB, studies int) map[string]func() error {
 		},
 		"conflicts":         func() error { _, err := db.Conflicts(ctx, "clinic", 50, 0); return err },
 		"patient conflicts": func() error { _, err := db.PatientConflicts(ctx, "clinic", 50, 0); return err },
-		"an arrival":        func() error { _, err := db.Arrival(ctx, "clinic", fmt.Sprintf("01J%023d", studies*2)); return err },
+		"an arrival":        func() error { _, err := db.Arrival(ctx, "clinic", fmt.Sprintf("01J%023d", studies/2)); return err },
 		"a missing arrival": func() error {
 			if _, err := db.Arrival(ctx, "clinic", "nothing"); !errors.Is(err, ErrNotFound) {
 				return err

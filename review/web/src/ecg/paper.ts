@@ -30,9 +30,13 @@ const LABEL_MM = 3.4;
 const SMALL_MM = 2.7;
 const LINE_MM = 4;
 
-/** How high the paper is with its foot, mm. */
-export function paperHeight(plan: Plan, foot: Foot): number {
-  return plan.height + 2 + LINE_MM * (1 + (foot.warning ? 1 : 0) + foot.notes.length);
+/** A line below the grid. */
+interface Line {
+  text: string;
+  colour: string;
+  size: number;
+  bold: boolean;
+  right: string; // at the other end
 }
 
 /** A canvas whose size is in millimetres. */
@@ -43,7 +47,9 @@ export class Paper {
 
   /** Draws everything. cssPx is CSS pixels a millimetre, density device pixels for each of those. */
   draw(plan: Plan, drawn: Drawn[], spikes: Spike[], marks: { t: number }[], foot: Foot, speed: number, gain: number, cssPx: number, density: number): void {
-    const height = paperHeight(plan, foot);
+    const g = this.canvas.getContext("2d", { alpha: false })!;
+    const lines = this.lines(g, plan.width - 2, foot);
+    const height = plan.height + 2 + LINE_MM * lines.length;
     const box = this.canvas.parentElement!;
     this.px = cssPx * density;
     // Down: printed paper that is a hair wider than its pixels keeps its scale, which is rounded down.
@@ -53,7 +59,6 @@ export class Paper {
       box.style.setProperty(`--paper-${key}`, mm * cssPx + "px");
       box.style.setProperty(`--paper-${key}-mm`, mm + "mm");
     }
-    const g = this.canvas.getContext("2d", { alpha: false })!;
     g.fillStyle = "#fff";
     g.fillRect(0, 0, this.canvas.width, this.canvas.height);
     g.lineJoin = "round";
@@ -68,7 +73,7 @@ export class Paper {
     this.spikes(g, plan, drawn, spikes, speed);
     this.marks(g, drawn, marks, speed);
     g.restore();
-    this.foot(g, plan, foot);
+    this.foot(g, plan, lines);
   }
 
   private grid(g: CanvasRenderingContext2D, plan: Plan): void {
@@ -171,13 +176,46 @@ export class Paper {
     }
   }
 
-  private foot(g: CanvasRenderingContext2D, plan: Plan, foot: Foot): void {
-    let y = plan.height + LINE_MM;
-    this.write(g, INK.label, 3, 1, y, foot.scale, true);
-    g.textAlign = "right";
-    this.write(g, INK.label, 3, plan.width - 1, y, foot.right);
-    g.textAlign = "left";
-    if (foot.warning) this.write(g, INK.alert, 3, 1, (y += LINE_MM), foot.warning, true);
-    for (const note of foot.notes) this.write(g, INK.faint, SMALL_MM, 1, (y += LINE_MM), note);
+  /** The lines of the foot, broken where the paper is narrow. */
+  private lines(g: CanvasRenderingContext2D, room: number, foot: Foot): Line[] {
+    const out: Line[] = [];
+    const add = (text: string, colour: string, size: number, bold: boolean) => {
+      g.font = `${bold ? "600 " : ""}100px ${SANS}`;
+      const wide = (t: string) => (g.measureText(t).width / 100) * size;
+      for (const part of wrap(text, room, wide)) out.push({ text: part, colour, size, bold, right: "" });
+      return wide;
+    };
+    const wide = add(foot.scale, INK.label, 3, true);
+    if (out.length === 1 && wide(foot.scale) + wide(foot.right) + 4 < room) out[0]!.right = foot.right;
+    else add(foot.right, INK.label, 3, false);
+    if (foot.warning) add(foot.warning, INK.alert, 3, true);
+    for (const note of foot.notes) add(note, INK.faint, SMALL_MM, false);
+    return out;
   }
+
+  private foot(g: CanvasRenderingContext2D, plan: Plan, lines: Line[]): void {
+    lines.forEach((l, i) => {
+      const y = plan.height + LINE_MM * (i + 1);
+      this.write(g, l.colour, l.size, 1, y, l.text, l.bold);
+      if (!l.right) return;
+      g.textAlign = "right";
+      this.write(g, l.colour, l.size, plan.width - 1, y, l.right);
+      g.textAlign = "left";
+    });
+  }
+}
+
+/** Breaks a text into lines of at most room: at spaces, and anywhere between hanzi. */
+export function wrap(text: string, room: number, wide: (t: string) => number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.match(/[\u2e80-\uffff]|[^\s\u2e80-\uffff]+|\s+/gu) ?? []) {
+    if (line.trim() && wide(line + word.trimEnd()) > room) {
+      lines.push(line.trim());
+      line = "";
+    }
+    line += word;
+  }
+  if (line.trim()) lines.push(line.trim());
+  return lines;
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Asked, type Layout, plan } from "../layout";
+import { wrap } from "../paper";
 import { above, along, clock, decimal, fromKept, NOMINAL, seconds, toKeep } from "../scale";
 import { collect, STANDARD, trackOf, views } from "../tracks";
 import { shiftOf, Thinner } from "../trace";
@@ -145,4 +146,13 @@ test("an offset is taken away in whole millimetres", () => {
   assert.equal(shiftOf([new Float64Array(100).fill(0.5)], 10), 0);
   assert.equal(shiftOf([new Float64Array(100).fill(3.14)], 10), -3.1);
   assert.equal(shiftOf([new Float64Array([NaN, NaN])], 10), 0);
+});
+
+test("lines below a narrow paper are broken, and nothing is lost", () => {
+  const wide = (t: string) => t.length;
+  assert.deepEqual(wrap("25 mm/s   10 mm/mV", 99, wide), ["25 mm/s   10 mm/mV"]);
+  assert.deepEqual(wrap("25 mm/s   10 mm/mV", 8, wide), ["25 mm/s", "10 mm/mV"]);
+  assert.deepEqual(wrap("设备记录频带：0.05–150 Hz", 6, wide), ["设备记录频带", "：", "0.05–150", "Hz"]);
+  assert.deepEqual(wrap("", 6, wide), []);
+  assert.deepEqual(wrap("unbreakable", 3, wide), ["unbreakable"]);
 });

@@ -121,6 +121,9 @@ func newJob(cfg *Config, req Request) (*job, error) {
 		j.status = kept.Status
 		j.status.State, j.status.Speed, j.status.Error, j.status.Waiting = StateRunning, req.Speed, "", ""
 		j.status.Resumed++
+		if j.pass == 0 {
+			j.status.Objects = -1
+		}
 		j.status.Counts = j.status.clone()
 	}
 	j.mark = Kept{Status: j.snapshot(), Place: j.place, Pass: j.pass}
@@ -184,10 +187,10 @@ func (j *job) work(ctx context.Context) error {
 
 func (j *job) below() int { return j.status.Selection.below(j.status.ParserVersion) }
 
-// count counts what is selected, for the sake of a progress bar.
+// count counts what is selected, for the sake of a progress bar. A job that goes on counts what is left: of what it
+// did in the last moments before a crash it only knows that it is not selected any more.
 func (j *job) count(ctx context.Context) error {
-	var objects, bytes int64
-	var place Place
+	objects, bytes, place := j.status.Done, j.status.DoneBytes, j.place
 	for last := false; !last; {
 		err := j.patiently(ctx, func() (err error) {
 			page, next, end, err := j.cfg.Index.Objects(ctx, j.status.Selection, j.below(), place, 1024)

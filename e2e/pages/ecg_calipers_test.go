@@ -115,6 +115,14 @@ func TestECGCalipers(t *testing.T) {
 // TestECGTouch drags a caliper by finger.
 func TestECGTouch(t *testing.T) {
 	tab := openECG(t, beatsPage(t), "lang=en", testbrowser.Phone)
+	visible := `document.querySelector("#ecg-speed").checkVisibility()`
+	if testbrowser.Eval[bool](tab, visible) {
+		t.Error("the choices stand between a small screen and its paper")
+	}
+	tab.Click("#ecg-fold")
+	tab.Wait(visible + ` && document.querySelector("#ecg-fold").ariaExpanded === "true"`)
+	tab.Axe()
+	tab.Click("#ecg-fold")
 	tab.Click("#ecg-measure")
 	tab.Click("#ecg-snap")
 	first := ecgCells(tab)[0] // lead I: its tip at 0.5 s is 12.5 mm from the left

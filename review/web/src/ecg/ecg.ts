@@ -193,6 +193,10 @@ class Viewer {
 
   private controls(): void {
     $("ecg-tools").addEventListener("submit", (e) => e.preventDefault());
+    const fold = $("ecg-fold"); // on small screens, so that the paper is not two screens down
+    fold.addEventListener("click", () => {
+      fold.ariaExpanded = String(!$("ecg-tools").classList.toggle("folded"));
+    });
     const viewSelect = $<HTMLSelectElement>("ecg-view");
     viewSelect.replaceChildren(...this.views.map((v) => {
       const kind = text(v.kind === "rhythm" ? "ecg.js.rhythm" : "ecg.js.full");

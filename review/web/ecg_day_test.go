@@ -103,6 +103,7 @@ func TestECGDay(t *testing.T) {
 		t.Errorf("four windows of ten seconds read %d bytes", n)
 	}
 	runtime.ReadMemStats(&after)
+	t.Logf("four windows: %d bytes read, %d KB allocated, of a file of %d MB", w.read.Load(), (after.TotalAlloc-before.TotalAlloc)>>10, day.size()>>20)
 	if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 {
 		t.Errorf("four windows of a day of %d MB took %d MB", day.size()>>20, used>>20)
 	}

@@ -404,8 +404,35 @@ func (x *Indexer) applied(ctx context.Context, number int32) (int64, error) {
 	return x.partitions[number].applied, nil
 }
 
+// passTimeout bounds how long the stage waits to pass a dead letter.
+const passTimeout = 5 * time.Second
+
+// pass moves the index's own place over a record that became a dead letter. Others compare that place with the
+// end of the log (the stage of completeness does), and would wait until a record comes behind. Where the index
+// cannot be asked now, that record, or the next start, moves it.
+func (x *Indexer) pass(records []eventlog.Record) {
+	if len(records) != 1 {
+		return
+	}
+	r := records[0]
+	x.mu.Lock()
+	stored := x.partition(r.Partition).stored
+	x.mu.Unlock()
+	if r.Offset <= stored {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), passTimeout)
+	defer cancel()
+	r.Event = event.Envelope{ID: r.Event.ID, Topic: r.Event.Topic} // of no type: it moves the place, and nothing else
+	if err := x.apply(ctx, []eventlog.Record{r}); err != nil && x.cfg.Logger != nil {
+		x.cfg.Logger.Warn("the index stands before a dead letter for now", slog.Int("partition", int(r.Partition)),
+			slog.Int64("offset", r.Offset), slog.String("error", err.Error()))
+	}
+}
+
 // settled notes applied records, and those that became dead letters, and wakes who waits for them.
 func (x *Indexer) settled(records []eventlog.Record) {
+	x.pass(records)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for i := range records {

@@ -43,7 +43,10 @@ func (v *view) Apply(_ context.Context, records []eventlog.Record) error {
 	v.batches = append(v.batches, len(records))
 	for _, r := range records {
 		if r.Offset > v.offset {
-			v.ids, v.offset = append(v.ids, r.Event.ID), r.Offset
+			v.offset = r.Offset
+			if r.Event.Type != "" {
+				v.ids = append(v.ids, r.Event.ID)
+			}
 		}
 	}
 	return nil
@@ -211,7 +214,7 @@ func TestPoison(t *testing.T) {
 	var poison string
 	v.fail = func(records []eventlog.Record) error {
 		for _, r := range records {
-			if r.Event.ID == poison {
+			if r.Event.ID == poison && r.Event.Type != "" {
 				return stage.Permanent(errors.New("constraint failed"))
 			}
 		}
@@ -237,6 +240,32 @@ func TestPoison(t *testing.T) {
 	letters, err := log.ReadFrom(t.Context(), event.TopicDeadLetter, eventlog.Position{}, 10)
 	if err != nil || len(letters) != 1 {
 		t.Fatalf("%d dead letters, %v", len(letters), err)
+	}
+}
+
+// The index's own place passes a dead letter that nothing comes behind, or who compares it with the end of the log
+// would wait.
+func TestPoisonIsPassed(t *testing.T) {
+	log, v := openLog(t), newView()
+	v.fail = func(records []eventlog.Record) error {
+		for _, r := range records {
+			if r.Event.Type != "" && r.Offset > 1 {
+				return stage.Permanent(errors.New("constraint failed"))
+			}
+		}
+		return nil
+	}
+	first, _ := add(t, log, 0)
+	_, end := add(t, log, 1)
+	x, stop := start(t, log, v)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := x.WaitApplied(ctx, end); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if place, _ := v.Applied(ctx, event.TopicInstances, 0); place != end.Offset || !v.has(first.ID) || len(v.ids) != 1 {
+		t.Fatalf("index is at %d of %d with %v", place, end.Offset, v.ids)
 	}
 }
 

@@ -119,7 +119,7 @@ func (e *ecgPages) open(r *http.Request) (*ecgRecord, error) {
 	if o.MediaType != "" && o.MediaType != "application/dicom" {
 		return nil, errNotECG
 	}
-	rec, err := e.shelf.get(r.Context(), o.ObjectID+" "+o.BlobKey, func() (*ecgRecord, error) {
+	rec, err := e.shelf.get(r.Context(), o.ObjectID+" "+o.BlobKey+" "+o.Reading, func() (*ecgRecord, error) {
 		o, err := e.find(r.Context(), s, index.Want{Header: true, Layout: true})
 		if err != nil {
 			return nil, err

@@ -102,8 +102,8 @@ func (b *ecgBytes) ReadAt(p []byte, off int64) (int, error) {
 	return got, nil
 }
 
-// ecgShelf remembers recordings that are being looked at: a day is scrolled through in many requests. Keyed by object id
-// and blob key, as the bytes under both never change.
+// ecgShelf remembers recordings that are being looked at: a day is scrolled through in many requests. Keyed by object id,
+// blob key and reading: the bytes under the first two never change, but newer parsers may read them otherwise.
 type ecgShelf struct {
 	mu    sync.Mutex
 	known []ecgShelved // most recently used last

@@ -237,6 +237,29 @@ func TestECGShelf(t *testing.T) {
 	}
 }
 
+// TestECGReadAgain: newer parsers read a file otherwise, and its page shows that at once.
+func TestECGReadAgain(t *testing.T) {
+	made := func(scale string) *ecg.Recording {
+		rec := ecgMade(ecg.Rhythm, 500, 1000, func(int, int64) (int32, bool) { return 0, true }, "I")
+		rec.Groups[0].Leads[0].Scale = ecg.MustRat(scale)
+		return rec
+	}
+	w := &ecgWorld{}
+	path := w.addRecording(t, made("4.88"))
+	w.addRecording(t, made("2.5"))
+	h := w.handler()
+	for _, want := range []string{"4.88", "2.5"} {
+		var head ecgHeader
+		if err := json.Unmarshal(getECG(t, h, path+"/recording").Body.Bytes(), &head); err != nil || len(head.Groups) != 1 {
+			t.Fatal(err, head)
+		}
+		if got := head.Groups[0].Leads[0].Scale; got != want {
+			t.Errorf("scale %s, want %s", got, want)
+		}
+		w.objects[0].Header, w.objects[0].Reading = w.objects[1].Header, "again"
+	}
+}
+
 // FuzzECGQuery: whatever is asked, what is read lies within the recording and the limit of a window.
 func FuzzECGQuery(f *testing.F) {
 	for _, q := range []string{"", "group=0&from=10&count=20", "group=1", "from=-1", "count=99999999999999999", "from=%00", "group=0;from=1", "from=1&from=2", "count=1048576"} {

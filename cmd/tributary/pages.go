@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tributary-dicom/tributary/review/slowreader"
 	"github.com/tributary-dicom/tributary/review/web"
 )
 
@@ -15,7 +16,7 @@ func (n *node) mountPages(mux *http.ServeMux) {
 	if n.viewer != nil {
 		cfg.Viewer = n.viewer.Mount()
 	}
-	pages := web.New(cfg)
+	pages := slowreader.Limit(web.New(cfg), n.cfg.Stall) // windows of an ECG share memory until they are taken
 	fresh := n.fresh(pages)
 	mux.Handle("/pages/", fresh)
 	mux.Handle("/pages/assets/", pages) // files of the program: they wait for nothing

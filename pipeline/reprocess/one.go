@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/tributary-dicom/tributary/parsers/reject"
@@ -76,6 +77,13 @@ type result struct {
 
 // one reads one object. An error says nothing about the object.
 func (j *job) one(ctx context.Context, o Object) (r result, err error) {
+	defer func() {
+		// A bug, and of one object: it would end the node, and again at each start, since the job goes on then.
+		if p := recover(); p != nil {
+			j.cfg.Logger.Error("a parser panicked", "object", o.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			r, err = result{outcome: OutcomeUnreadable, Example: Example{ID: o.ID, Why: "a parser failed on it"}}, nil
+		}
+	}()
 	r.ID = o.ID
 	said, err := j.cfg.Index.Said(ctx, o)
 	if errors.Is(err, ErrGone) {

@@ -170,6 +170,25 @@ func (l listedAll) Objects(_ context.Context, _ Selection, _ int, _ Place, most 
 	return page, Place{}, true, nil
 }
 
+// A parser that panics costs its object, not the node.
+func TestPanicIsOfOneObject(t *testing.T) {
+	s := newShelf(6, 2)
+	panicked := false
+	s.fail = func(call string) error {
+		if call == "read" && !panicked {
+			panicked = true
+			panic("index out of range")
+		}
+		return nil
+	}
+	cfg := s.config()
+	cfg.Page = 8
+	status, err := Run(t.Context(), cfg, Request{})
+	if err != nil || status.State != StateDone || status.Outcomes[OutcomeUnreadable] != 1 || status.Outcomes[OutcomeSame] != 6 {
+		t.Errorf("%+v, %v", status, err)
+	}
+}
+
 func TestIdentityStays(t *testing.T) {
 	o := Object{Kind: KindInstance, ID: "1", Tenant: "t", SOPInstanceUID: "1.2", DatasetSHA256: "aa", TransferSyntaxUID: "1.9"}
 	good := func() *event.Instance {

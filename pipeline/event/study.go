@@ -31,7 +31,7 @@ type StudySent struct {
 // Signals that a study has been sent whole.
 const (
 	SignalSTOW   = "stow"   // a STOW-RS request that said so
-	SignalUpload = "upload" // an upload that said so: a file, a form, the end of a tus upload
+	SignalUpload = "upload" // an upload that said so: a file, or a form
 	SignalImport = "import" // an import came to its end
 	SignalAPI    = "api"    // somebody told the node
 )

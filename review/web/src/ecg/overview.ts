@@ -9,10 +9,14 @@ const LONG = 60;
 
 const HIGH = 48; // CSS pixels
 
+let shown = new AbortController(); // ends the overview that was drawn last
+
 /** Draws the overview of a view's rhythm lead, and follows what is shown. goTo is called with the time that is clicked. */
 export async function drawOverview(canvas: HTMLCanvasElement, rec: Recording, store: Store, view: View, goTo: (t: number) => void): Promise<void> {
   const ts = view.tracks;
   const total = ts.to - ts.from;
+  shown.abort(); // it is of another view
+  const { signal } = (shown = new AbortController());
   canvas.hidden = true;
   const name = rhythmLeads(ts, [], 1)[0];
   const source = name === undefined ? undefined : ts.byName.get(name)?.sources.reduce((a, b) => (b.to - b.from > a.to - a.from ? b : a));
@@ -23,6 +27,7 @@ export async function drawOverview(canvas: HTMLCanvasElement, rec: Recording, st
   } catch {
     return; // the slider is there all the same
   }
+  if (signal.aborted) return; // yet another view was chosen
   const scale = exact(rec.groups[source.group]!.leads[source.lead]!.scale);
   let stretch = { from: 0, to: 0 };
   const paint = () => {
@@ -51,9 +56,9 @@ export async function drawOverview(canvas: HTMLCanvasElement, rec: Recording, st
     stretch = (e as CustomEvent<typeof stretch>).detail;
     canvas.hidden = false;
     paint();
-  });
+  }, { signal });
   canvas.onclick = (e) => goTo((e.offsetX / canvas.clientWidth) * total);
-  window.addEventListener("resize", paint);
+  window.addEventListener("resize", paint, { signal });
   canvas.hidden = false;
   paint();
 }

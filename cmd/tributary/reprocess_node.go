@@ -96,8 +96,9 @@ func (n *node) serveReprocess(w http.ResponseWriter, r *http.Request) {
 }
 
 // decodeRequest reads one JSON object. A member that this release does not know could mean fewer objects, so it is
-// an error.
+// an error. What is not said of the speed is that beside live intake.
 func decodeRequest(body io.Reader) (req reprocess.Request, err error) {
+	req.Speed = besideIntake
 	d := json.NewDecoder(body)
 	d.DisallowUnknownFields()
 	if err = d.Decode(&req); err == nil && d.More() {

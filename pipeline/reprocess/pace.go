@@ -10,9 +10,9 @@ import (
 
 // Speed bounds what a job takes from live intake.
 type Speed struct {
-	Objects  float64 `json:"objects_per_second,omitempty"` // 0 for any
-	Bytes    float64 `json:"bytes_per_second,omitempty"`   // 0 for any
-	Parallel int     `json:"parallel,omitempty"`           // objects that are read at a time; 0 means 1
+	Objects  float64 `json:"objects_per_second"` // 0 for any
+	Bytes    float64 `json:"bytes_per_second"`   // 0 for any
+	Parallel int     `json:"parallel"`           // objects that are read at a time; 0 means 1
 }
 
 // maxParallel bounds Speed.Parallel: each object may take some hundred megabytes while it is read.

@@ -154,6 +154,7 @@ type stage struct {
 	Config
 	held    bool                 // the lease, when it was last asked for
 	until   time.Time            // when it is to be renewed
+	gone    map[int32]int64      // partitions of instances of which nothing is left up to this end
 	known   map[int32]bool       // partitions of which the index's place was found in the log
 	sent    map[string]time.Time // announcements that this process appended, by id
 	ahead   map[studyKey]ahead   // studies whose newest record has a time that is still to come
@@ -184,7 +185,7 @@ func newStage(cfg Config) (*stage, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &stage{Config: cfg, known: map[int32]bool{}, sent: map[string]time.Time{}, ahead: map[studyKey]ahead{}}, nil
+	return &stage{Config: cfg, gone: map[int32]int64{}, known: map[int32]bool{}, sent: map[string]time.Time{}, ahead: map[studyKey]ahead{}}, nil
 }
 
 // errNotMine ends a round of a process that has lost the lease.

@@ -1,6 +1,7 @@
 package completeness_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -330,6 +331,27 @@ func TestUnreadableAnnouncement(t *testing.T) {
 		if n := len(w.log.all(event.TopicDeadLetter)); n != 2 {
 			t.Errorf("%d dead letters, want 2", n)
 		}
+	})
+}
+
+// prunedLog has one partition more, of which nothing is left.
+type prunedLog struct{ *memLog }
+
+func (l prunedLog) Heads(ctx context.Context, topic string) ([]eventlog.Position, error) {
+	heads, err := l.memLog.Heads(ctx, topic)
+	return append(heads, eventlog.Position{Topic: topic, Partition: partitions, Offset: 41}), err
+}
+
+// An index that was made after the log was pruned cannot reach the end of a partition of which nothing is left, and
+// studies are announced all the same.
+func TestPrunedPartition(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		cfg := w.config()
+		cfg.Log = prunedLog{w.log}
+		w.stop = w.run(cfg)
+		w.admit(w.object("1.1", "US"))
+		w.pass(3 * time.Minute)
+		w.expect("1.1", "complete 1 quiet-period 1")
 	})
 }
 

@@ -177,8 +177,13 @@ func (s *stage) caughtUp(ctx context.Context) (bool, error) {
 		case reached:
 			i++
 			continue
-		case ctx.Err() != nil || time.Now().After(limit):
+		case ctx.Err() != nil:
 			return false, ctx.Err()
+		case time.Now().After(limit):
+			if gone, err := s.isGone(ctx, heads[i]); err != nil || !gone {
+				return false, err
+			}
+			continue
 		}
 		if err := s.hold(ctx); err != nil {
 			return false, err
@@ -189,7 +194,29 @@ func (s *stage) caughtUp(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// isGone reports whether the log has nothing more up to head for the index to apply, and keeps that in mind: what was
+// there is pruned, and an index that was made since never meets it.
+func (s *stage) isGone(ctx context.Context, head eventlog.Position) (bool, error) {
+	offset, _, err := s.Index.LastApplied(ctx, event.TopicInstances, head.Partition)
+	if err != nil {
+		return false, fmt.Errorf("ask the index for its place: %w", err)
+	}
+	from := eventlog.Position{Topic: event.TopicInstances, Partition: head.Partition, Offset: offset + 1}
+	records, err := s.Log.ReadFrom(ctx, event.TopicInstances, from, 1)
+	if err != nil {
+		return false, fmt.Errorf("read the log behind the index: %w", err)
+	}
+	if len(records) > 0 && records[0].Offset <= head.Offset {
+		return false, nil
+	}
+	s.gone[head.Partition] = head.Offset
+	return true, nil
+}
+
 func (s *stage) reached(ctx context.Context, head eventlog.Position) (bool, error) {
+	if gone, ok := s.gone[head.Partition]; ok && gone == head.Offset {
+		return true, nil
+	}
 	offset, _, err := s.Index.LastApplied(ctx, event.TopicInstances, head.Partition)
 	if err != nil {
 		return false, fmt.Errorf("ask the index for its place: %w", err)

@@ -5,13 +5,13 @@ import { text } from "../frame/text";
 import { calibration, screenScale } from "./calibrate";
 import { type DisplayFilters, isOn, paperFilter } from "./filters";
 import { type Asked, type Layout, type Plan, plan } from "./layout";
-import { fiducials, footOf, spikesIn } from "./notes";
+import { fiducials, footOf } from "./notes";
 import { Calipers } from "./overlay";
 import { drawOverview } from "./overview";
 import { Paper } from "./paper";
 import type { Recording } from "./recording";
 import { clock, NOMINAL, seconds } from "./scale";
-import { readPlan } from "./series";
+import { readPlan, spikesIn } from "./series";
 import { Store } from "./store";
 import { collect, type View, views } from "./tracks";
 

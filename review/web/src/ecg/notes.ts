@@ -3,11 +3,10 @@
 import { text } from "../frame/text";
 import { type DisplayFilters, effective } from "./filters";
 import { type Asked, notDrawn, type Plan } from "./layout";
-import type { Foot, Spike } from "./paper";
+import type { Foot } from "./paper";
 import { exact, type Recording } from "./recording";
 import { clock, decimal } from "./scale";
 import type { Drawn } from "./series";
-import type { Store } from "./store";
 import type { Tracks } from "./tracks";
 
 /** The filters of the display in words, and those that do nothing at the rate. */
@@ -85,12 +84,6 @@ export function wallClock(acquired: string, after: number): string {
   if (!m) return "";
   const [y, mo, d, h, mi, s] = m.slice(1).map(Number) as [number, number, number, number, number, number];
   return new Date(Date.UTC(y, mo - 1, d, h, mi, s) + after * 1000).toISOString().slice(0, 19).replace("T", " ");
-}
-
-/** The pacemaker's spikes of what is shown. */
-export async function spikesIn(store: Store, p: Plan): Promise<Spike[]> {
-  const list = await store.spikes(Math.min(...p.cells.map((c) => c.t0)), Math.max(...p.cells.map((c) => c.t0 + c.dur)));
-  return list.map(([t, lead]) => ({ t, lead }));
 }
 
 /** Where the device measured on its median beat, s. */

@@ -3,6 +3,7 @@
 import type { Series } from "./calipers";
 import { apply, type DisplayFilters, isOn, margin } from "./filters";
 import type { Cell, Plan } from "./layout";
+import type { Spike } from "./paper";
 import { exact, type Recording } from "./recording";
 import type { Store } from "./store";
 import { shiftOf } from "./trace";
@@ -36,4 +37,16 @@ export function readPlan(rec: Recording, store: Store, plan: Plan, filters: Disp
     }
     return { cell, series, shift: shiftOf(series.map((x) => x.mv), gain) };
   }));
+}
+
+/** The pacemaker's spikes of what is shown. Leads may have been recorded hours apart: each stretch is asked for by itself. */
+export async function spikesIn(store: Store, p: Plan): Promise<Spike[]> {
+  const found = new Map<string, Spike>();
+  const stretches = new Map(p.cells.map((c) => [c.t0 + " " + c.dur, c]));
+  await Promise.all([...stretches.values()].map(async (c) => {
+    for (const [t, lead] of await store.spikes(c.t0, c.t0 + c.dur)) {
+      if (t >= c.t0 && t < c.t0 + c.dur) found.set(t + " " + lead, { t, lead });
+    }
+  }));
+  return [...found.values()];
 }

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OFF } from "../filters";
-import { plan } from "../layout";
+import { type Plan, plan } from "../layout";
 import { exact } from "../recording";
-import { readPlan } from "../series";
+import { readPlan, spikesIn } from "../series";
 import { Store } from "../store";
 import { views } from "../tracks";
 import { group, near, recording } from "./make";
@@ -83,4 +83,19 @@ test("a plan has the samples of its stretch, filtered or not", async () => {
   assert.equal(smooth[1]!.series[0]!.mv.length, 2501);
   near(smooth[1]!.series[0]!.t0, 3, 1e-9);
   assert(smooth[1]!.series[0]!.mv[499] !== s.mv[499]); // the sawtooth's edge
+});
+
+test("spikes are asked for where a lead is drawn, not between", async () => {
+  const rec = { ...recording(group("rhythm", 500, 10, NAMES)), spikes: 3 };
+  const asked: string[] = [];
+  globalThis.fetch = (async (url: string) => {
+    asked.push(url);
+    const from = Number(new URL(url, "http://node").searchParams.get("from"));
+    return { ok: true, arrayBuffer: async () => new TextEncoder().encode(JSON.stringify([[from + 1000, ""], [from + 59_000, "II"]])).buffer };
+  }) as unknown as typeof fetch;
+  const day = 86_400; // the second lead was recorded a thousand days later
+  const cells = [{ t0: 0, dur: 10 }, { t0: 0, dur: 10 }, { t0: 1000 * day, dur: 10 }, { t0: 55, dur: 10 }];
+  const found = await spikesIn(new Store("", rec), { cells } as unknown as Plan);
+  assert.deepEqual(found.map((s) => s.t).sort((a, b) => a - b), [1, 59, 61, 1000 * day + 1]);
+  assert.equal(asked.length, 3);
 });

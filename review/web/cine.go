@@ -241,7 +241,9 @@ func (p *pages) neighbours(ctx context.Context, tenant string, v *viewed) error 
 		if row.Attributes["SOPInstanceUID"] != v.Instance {
 			continue
 		}
-		v.Place, v.Of = i+1, len(rows)
+		if len(rows) < maxNeighbours { // else there may be more
+			v.Place, v.Of = i+1, len(rows)
+		}
 		if i > 0 {
 			v.Before = at(i - 1)
 		}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -352,6 +353,35 @@ func TestCinePatient(t *testing.T) {
 	row.Header = nil
 	if v := p.viewedOf(English, row); v.ID != "1" {
 		t.Errorf("without a header the patient is %+v", v)
+	}
+}
+
+// cineSeries is an index whose series has so many instances.
+type cineSeries int
+
+func (n cineSeries) Search(_ context.Context, q index.Query) ([]index.Row, error) {
+	var rows []index.Row
+	for i := range min(int(n), q.Limit) {
+		rows = append(rows, index.Row{Attributes: map[string]string{"SOPInstanceUID": fmt.Sprintf("1.%d", i+1)}})
+	}
+	return rows, nil
+}
+
+func (cineSeries) Recordings(context.Context, index.RecordingQuery) ([]index.RecordingRow, error) {
+	return nil, nil
+}
+
+// TestCineNeighbours: of a series that is longer than what is looked through nobody says how long it is.
+func TestCineNeighbours(t *testing.T) {
+	for n, of := range map[cineSeries]int{1: 1, 7: 7, maxNeighbours - 1: maxNeighbours - 1, maxNeighbours: 0, 2 * maxNeighbours: 0} {
+		p := &pages{Config: Config{Index: n}}
+		v := viewed{Kind: kindPicture, Study: "1", Series: "1", Instance: "1.1"}
+		if err := p.neighbours(t.Context(), DefaultTenant, &v); err != nil {
+			t.Fatal(err)
+		}
+		if v.Of != of || (v.Place == 1) != (of > 0) || v.Before != "" || (v.After == "/pages/view/1/1/1.2") != (n > 1) {
+			t.Errorf("of %d: %d of %d, after %q", n, v.Place, v.Of, v.After)
+		}
 	}
 }
 

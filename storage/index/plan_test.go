@@ -253,6 +253,45 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// What studies have in them is emptied with their instances: these are added again, and would count twice.
+func TestUpgradeEmptiesCompleteness(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index.db")
+	driver, err := newDriver()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := open(driver, path)
+	steps, err := sqliteDialect.steps(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := []string{createVersions}
+	for _, s := range steps[:5] {
+		old = append(old, s.statements...)
+	}
+	row := completeness{studyKey: studyKey{"clinic", "1.2"}, announced: noContent, lastEvent: 7}
+	row.content.Add("1.2.3", "aa", "1.2.840.10008.1.2.1")
+	for _, s := range old {
+		if _, err := raw.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%v in %s", err, s)
+		}
+	}
+	if _, err := raw.ExecContext(t.Context(), sqliteDialect.write(writeCompleteness), row.values()...); err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := OpenSQLite(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if s, err := db.OpenStats(t.Context()); err != nil || s.Open != 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 // TestCheckpoint holds that the write-ahead log can be emptied while readers are open.
 func TestCheckpoint(t *testing.T) {
 	db := openSQLite(t)

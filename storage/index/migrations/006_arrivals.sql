@@ -3,6 +3,7 @@
 DELETE FROM offsets;
 DELETE FROM quarantine;
 DELETE FROM decisions;
+DELETE FROM completeness; -- instances are added to what is there; announcements stay, they are no part of the view
 DELETE FROM conflicts;
 DELETE FROM siblings;
 DELETE FROM recording_documents;

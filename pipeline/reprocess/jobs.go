@@ -43,7 +43,9 @@ func (j *Jobs) Resume() error {
 		return err
 	}
 	j.mu.Lock()
-	j.last = kept.Status
+	if j.last = kept.Status; j.last.State == StateRunning {
+		j.last.State, j.last.Waiting = StateStopped, "" // until it goes on, which parsers of another version do not
+	}
 	j.mu.Unlock()
 	if kept.Status.State != StateRunning || kept.Status.ParserVersion != j.cfg.Intake.ParserVersion() {
 		return nil

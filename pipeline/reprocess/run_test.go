@@ -389,6 +389,25 @@ func TestJobsOutliveTheNode(t *testing.T) {
 	next.Close()
 }
 
+// A job of other parsers does not go on, and nobody is told that it runs.
+func TestJobOfOtherParsersRests(t *testing.T) {
+	s := newShelf(4, 3)
+	cfg := s.config()
+	cfg.Keep = keeper(t)
+	was := Status{ID: "1", State: StateRunning, ParserVersion: 2, Objects: 4, Counts: newCounts()}
+	if err := cfg.Keep.Save(&Kept{Status: was}); err != nil {
+		t.Fatal(err)
+	}
+	jobs := NewJobs(cfg)
+	defer jobs.Close()
+	if err := jobs.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if got := jobs.Status(); got.ID != "1" || got.State != StateStopped {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestKeeper(t *testing.T) {
 	k := keeper(t)
 	if kept, err := k.Load(); kept != nil || err != nil {

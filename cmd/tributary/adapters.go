@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -66,6 +67,7 @@ func (n *node) deriveConfig(metrics stage.Metrics) derive.Config {
 		Open: func(ctx context.Context, key string, size int64) (io.ReaderAt, error) {
 			return blob.At(ctx, n.blobs, key, size)
 		},
+		Gone: func(err error) bool { return errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrCorrupt) },
 		Admit: func(ctx context.Context, d derive.Derived) error {
 			origin := d.Source.Origin // of the device: who sent it, and when
 			origin.Door = "derive"

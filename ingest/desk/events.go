@@ -26,7 +26,7 @@ type Events struct {
 // Bounds of the live view: streams at once, records read together, and how often a silent line is shown
 // to be alive (proxies cut those that are silent for a minute).
 const (
-	maxStreams  = 32
+	maxStreams  = 256 // each search page that is looked at has one
 	eventsBatch = 64
 	heartbeat   = 15 * time.Second
 )

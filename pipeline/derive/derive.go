@@ -39,6 +39,10 @@ type Config struct {
 	// (reject.OutOfResources, reject.Aborted) is tried again, any other is the object's fault.
 	Admit func(ctx context.Context, d Derived) error
 
+	// Gone reports whether an error of reading a blob says that its bytes are lost, so that no repetition will
+	// find them; nil: none does.
+	Gone func(error) bool
+
 	Charset dicomecg.Charset // of texts; default UTF-8
 
 	Head    func() eventlog.Position // newest record of the topic, for the lag; nil: unknown
@@ -62,6 +66,9 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Gone == nil {
+		cfg.Gone = func(error) bool { return false }
 	}
 	d := deriver{cfg}
 	return stage.Run(ctx, stage.Config{
@@ -105,13 +112,13 @@ func (d deriver) one(ctx context.Context, env event.Envelope) error {
 func (d deriver) derive(ctx context.Context, in *event.Instance) error {
 	at, err := d.Open(ctx, in.Blob.Key, in.Blob.Bytes)
 	if err != nil {
-		return fmt.Errorf("open original %s: %w", in.ObjectID, err)
+		return d.fault("open", in, err)
 	}
 	name := path.Base(strings.ReplaceAll(in.Origin.Filename, `\`, "/"))
 	file := ecg.File{Name: name, At: at, Size: in.Blob.Bytes}
 	rec, err := formats.Decode(ecg.Source{File: file}, ecg.Limits{})
 	if err != nil {
-		return fault("decode", in, err)
+		return d.fault("decode", in, err)
 	}
 	opt := dicomecg.Options{
 		Tenant: in.Tenant, SourceSHA256: in.Blob.SHA256, SourceID: in.IDs.SOPInstanceUID,
@@ -121,7 +128,7 @@ func (d deriver) derive(ctx context.Context, in *event.Instance) error {
 	if rec.Format == sniff.PDF {
 		plan, err := dicomecg.NewPDF(file.Size, "", rec, opt)
 		if err != nil {
-			return fault("convert", in, err)
+			return d.fault("convert", in, err)
 		}
 		write = func(w io.Writer) error { return plan.WriteTo(w, file.Reader()) }
 	} else {
@@ -131,7 +138,7 @@ func (d deriver) derive(ctx context.Context, in *event.Instance) error {
 			return nil
 		}
 		if err != nil {
-			return fault("convert", in, err)
+			return d.fault("convert", in, err)
 		}
 		for _, w := range plan.Warnings {
 			d.Logger.Info("a derived object says less than its original", "original", in.ObjectID, "code", string(w.Code), "where", w.Where)
@@ -141,7 +148,7 @@ func (d deriver) derive(ctx context.Context, in *event.Instance) error {
 			return err
 		}
 	}
-	return fault("admit", in, d.admit(ctx, in, write))
+	return d.fault("admit", in, d.admit(ctx, in, write))
 }
 
 // admit streams the object from its writer to admission.
@@ -162,11 +169,14 @@ func (d deriver) admit(ctx context.Context, in *event.Instance, write func(w io.
 }
 
 // fault tells what will not pass from what may.
-func fault(doing string, in *event.Instance, err error) error {
+func (d deriver) fault(doing string, in *event.Instance, err error) error {
 	if err == nil {
 		return nil
 	}
 	err = fmt.Errorf("%s original %s: %w", doing, in.ObjectID, err)
+	if d.Gone(err) {
+		return stage.Permanent(err)
+	}
 	var why *reject.Error
 	if errors.As(err, &why) && why.Code != reject.OutOfResources && why.Code != reject.Aborted && why.Code != reject.Internal {
 		return stage.Permanent(err)

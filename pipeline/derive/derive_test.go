@@ -41,6 +41,9 @@ func scp() []byte {
 	return r.Bytes()
 }
 
+// errLost is of a blob that nobody has any more.
+var errLost = errors.New("no such blob")
+
 // house is what the stage works in: blobs by key, and what came to admission.
 type house struct {
 	log *locallog.Log
@@ -91,7 +94,7 @@ func (h *house) open(_ context.Context, key string, _ int64) (io.ReaderAt, error
 	defer h.mu.Unlock()
 	b, ok := h.blobs[key]
 	if !ok {
-		return nil, errors.New("no such blob")
+		return nil, errLost
 	}
 	return bytes.NewReader(b), nil
 }
@@ -122,7 +125,7 @@ func (h *house) run(t *testing.T, group string, done func() bool) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- derive.Run(ctx, derive.Config{Log: h.log, Group: group, Open: h.open, Admit: h.admit})
+		ended <- derive.Run(ctx, derive.Config{Log: h.log, Group: group, Open: h.open, Admit: h.admit, Gone: func(err error) bool { return errors.Is(err, errLost) }})
 	}()
 	deadline := time.Now().Add(30 * time.Second)
 	for !done() && time.Now().Before(deadline) {
@@ -188,10 +191,21 @@ func TestDeriveFaults(t *testing.T) {
 	bad := h.stored(t, "scp-ecg", scp()[:500])
 	h.stored(t, "scp-ecg", scp())
 	h.run(t, "derive", h.have(1))
-	letters, err := h.log.ReadFrom(t.Context(), event.TopicDeadLetter, eventlog.Position{}, 10)
-	if err != nil || len(letters) != 1 || !bytes.Contains(letters[0].Event.Data, []byte(bad.ObjectID)) {
-		t.Errorf("%d dead letters, %v", len(letters), err)
+	letter := func(of event.Instance) {
+		t.Helper()
+		letters, err := h.log.ReadFrom(t.Context(), event.TopicDeadLetter, eventlog.Position{}, 10)
+		if err != nil || len(letters) != 1 || !bytes.Contains(letters[0].Event.Data, []byte(of.ObjectID)) {
+			t.Errorf("%d dead letters, %v", len(letters), err)
+		}
 	}
+	letter(bad)
+
+	h = newHouse(t)
+	lost := h.stored(t, "scp-ecg", scp())
+	delete(h.blobs, lost.Blob.Key)
+	h.stored(t, "scp-ecg", scp())
+	h.run(t, "derive", h.have(1))
+	letter(lost)
 }
 
 // eeg is an EDF file of one channel that is no lead of an ECG: a record of 10 samples.

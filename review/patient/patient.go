@@ -10,7 +10,7 @@ import (
 
 // Same reports whether two studies with one Patient ID are of one person. Within one issuer they are, unless their dates
 // of birth differ. Where nobody says who issued the id it proves nothing by itself: the date of birth must be the same, or
-// without one in both the name. A study that has itself instances of several patients is nobody's but its own.
+// without one in both the name, and neither name nor sex may contradict (kits write 19000101 for everybody). A study that has itself instances of several patients is nobody's but its own.
 func Same(a, b index.Row) bool {
 	x, y := a.Attributes, b.Attributes
 	if x["StudyInstanceUID"] == y["StudyInstanceUID"] {
@@ -26,7 +26,33 @@ func Same(a, b index.Row) bool {
 	if known("IssuerOfPatientID") {
 		return same("PatientBirthDate") || !known("PatientBirthDate")
 	}
+	if known("PatientSex") && !same("PatientSex") || otherName(x["PatientName"], y["PatientName"]) {
+		return false
+	}
 	return same("PatientBirthDate") && (known("PatientBirthDate") || known("PatientName") && same("PatientName"))
+}
+
+// otherName reports whether two person names (PS3.5 §6.2.1) have component groups of one kind, and none of these is the
+// same. Han characters and the letters that another device writes for them do not contradict.
+func otherName(a, b string) bool {
+	comparable := false
+	theirs := strings.Split(b, "=")
+	for i, ours := range strings.Split(a, "=") {
+		ours = plainName(ours)
+		if i >= len(theirs) || ours == "" || plainName(theirs[i]) == "" {
+			continue
+		}
+		if strings.EqualFold(ours, plainName(theirs[i])) {
+			return false
+		}
+		comparable = true
+	}
+	return comparable
+}
+
+// plainName is a component group by its words alone.
+func plainName(group string) string {
+	return strings.Join(strings.FieldsFunc(group, func(r rune) bool { return r == '^' || r == ' ' }), " ")
 }
 
 // Narrow returns what all studies of a study's patient have in common beside the Patient ID, so that a page of rows is not

@@ -66,6 +66,7 @@ func (s *script) end(t *testing.T) (last string) {
 // TestDicomwebClient plays a viewer with the client that OHIF uses: stills, loops, an ECG, its report and its
 // picture of one Chinese patient, found and retrieved in every way that the client knows.
 func TestDicomwebClient(t *testing.T) {
+	t.Parallel()
 	n := testnode.Start(t, filepath.Join(t.TempDir(), "data"))
 	objects := written(t, examination(fixtures.Village(31, 1)[0], "viewer")...)
 	args := []string{n.URL + "/dicom-web"}

@@ -73,6 +73,7 @@ func (l *ledger) answered(o object, ok bool) {
 // restart the node must be well; every acknowledged object must be there bit for bit and indexed once;
 // an object without an answer must be whole or absent.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	rounds := *kills
 	if rounds == 0 {
 		rounds = 300

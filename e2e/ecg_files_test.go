@@ -65,6 +65,7 @@ func TestECGShow(t *testing.T) {
 
 // TestECGConvert writes every recording of the corpus in each form, and reads what was written.
 func TestECGConvert(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("runs two hundred processes; not with -short")
 	}

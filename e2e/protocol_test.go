@@ -111,7 +111,8 @@ func TestHTTPCore(t *testing.T) {
 			"two codings":     "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
 			"unknown coding":  "Transfer-Encoding: gzip\r\n",
 		} {
-			resp, body := raw(t, n, "POST /upload HTTP/1.1\r\n"+host+fields+"\r\n", "01234")
+			// No body follows: what the node does not read makes its system reset the connection, answer and all.
+			resp, body := raw(t, n, "POST /upload HTTP/1.1\r\n"+host+fields+"\r\n")
 			wantStatus(t, name, resp, body, http.StatusBadRequest, http.StatusNotImplemented)
 		}
 		resp, body := raw(t, n, "GET /healthz HTTP/1.1\r\n\r\n")

@@ -97,6 +97,7 @@ func versionsOf(dump string) map[string]int {
 // is as the newest parsers read it, whatever people decided holds, everything acknowledged is there once, and log and
 // blobs each make the same index.
 func TestReprocess(t *testing.T) {
+	t.Parallel()
 	s := *seed
 	if s == 0 {
 		s = rand.Uint64()
@@ -128,6 +129,7 @@ func TestReprocess(t *testing.T) {
 	end := load(t, old, l, s)
 	until(t, "objects of the old release", func() bool { return l.acknowledged() >= 150 })
 	end()
+	old.Get(t, "/dicom-web/studies?limit=1") // a reader waits for the index
 	stop(old)
 	decided := decisionsOf(t, dir)
 	if v := versionsOf(dump(t, dir)); len(v) != 1 || v["0"] < 150 {
@@ -401,6 +403,7 @@ func TestReprocessCommand(t *testing.T) {
 // TestReprocessCounty reads everything again on shared engines: from a command beside the nodes, and by a node, while
 // an intake of the release before takes objects in.
 func TestReprocessCounty(t *testing.T) {
+	t.Parallel()
 	c := newCounty(t)
 	old := c.node(t, "intake,index", releaseBefore)
 	reader := c.node(t, "index,derive,review")

@@ -90,7 +90,10 @@ func (c *reprocessCmd) follow(ctx context.Context, std streams, req reprocess.Re
 		}
 		return c.report(std, s, false)
 	}
-	s, err := c.ask(ctx, http.MethodPost, req)
+	// Whoever interrupts this very moment interrupts the job that begins: the answer is waited for.
+	beginning, begun := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer begun()
+	s, err := c.ask(beginning, http.MethodPost, req)
 	if err != nil {
 		return err
 	}

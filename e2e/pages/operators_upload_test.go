@@ -103,7 +103,7 @@ func TestUploadPage(t *testing.T) {
 	choose(tab, paths...)
 	tab.Wait(allDone + ` && document.querySelectorAll(".transfer").length === 11`)
 	choose(tab, files(t, "again.dcm", still)...)
-	tab.Wait(`document.querySelectorAll(".transfer").length === 12 && document.querySelector("#all-said").textContent.startsWith("All done")`)
+	tab.Wait(allDone + ` && document.querySelectorAll(".transfer").length === 12 && document.querySelector("#all-said").textContent.startsWith("All done: 8")`)
 	all := lines(tab)
 	for name, want := range map[string]string{
 		"ecg.dcm": "Stored", "loop.dcm": "Stored", "cut.dcm": "Quarantined", "letter.docx": "Refused", "film.mov": "Refused", "empty.dcm": "Refused",

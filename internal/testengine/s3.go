@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -77,7 +78,7 @@ func StartS3(t testing.TB, opts ...S3Option) *S3 {
 	if err != nil {
 		Missing(t, "the S3 server for tests cannot be built: %v", err)
 	}
-	s := &S3{folder: set.folder, port: FreePort(t), access: rand.Text(), secret: rand.Text() + rand.Text()}
+	s := &S3{folder: set.folder, port: FreePort(t), access: accessKey, secret: secretKey}
 	for _, dir := range []string{s.Data(), s.path("sidecar"), s.path("iam")} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -183,13 +184,23 @@ func (s *S3) Env() []string {
 	return []string{"AWS_ACCESS_KEY_ID=" + s.access, "AWS_SECRET_ACCESS_KEY=" + s.secret, "AWS_SESSION_TOKEN="}
 }
 
-// Setenv sets Env for the test.
+// All servers of a process have one key, so that tests which run at the same time need one environment.
+var (
+	accessKey, secretKey = rand.Text(), rand.Text() + rand.Text()
+	setOnce              sync.Once
+)
+
+// Setenv sets Env for this process, for good.
 func (s *S3) Setenv(t testing.TB) {
 	t.Helper()
-	for _, pair := range s.Env() {
-		name, value, _ := strings.Cut(pair, "=")
-		t.Setenv(name, value)
-	}
+	setOnce.Do(func() {
+		for _, pair := range s.Env() {
+			name, value, _ := strings.Cut(pair, "=")
+			if err := os.Setenv(name, value); err != nil { //nolint:usetesting // t.Setenv is not for tests in parallel
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 // Client returns a client of the server with all rights.

@@ -175,6 +175,10 @@ func (u *upload) forget() {
 
 const abortTimeout = 10 * time.Second
 
+// abortAgain is when the server is told once more: a part that was cut off here may still be written there, behind the
+// first abort, and bring its upload back.
+const abortAgain = 500 * time.Millisecond
+
 // abort ends the parts under way and lets the server forget them, in the background. What fails here is left
 // to Sweep.
 func (u *upload) abort() {
@@ -183,11 +187,19 @@ func (u *upload) abort() {
 	}
 	u.cancel()
 	u.over = true
-	u.s.background(func(context.Context) {
+	u.s.background(func(open context.Context) {
 		u.wg.Wait() // or the server would keep a part that ends after the abort
 		ctx, cancel := context.WithTimeout(context.Background(), abortTimeout)
 		defer cancel()
-		if err := u.s.abortUpload(ctx, u.s.client.name(u.key), u.id); err != nil {
+		err := u.s.abortUpload(ctx, u.s.client.name(u.key), u.id)
+		if err == nil {
+			select {
+			case <-time.After(abortAgain):
+			case <-open.Done():
+			}
+			err = u.s.abortUpload(ctx, u.s.client.name(u.key), u.id)
+		}
+		if err != nil {
 			u.s.opt.Log.Warn("an upload was not aborted and is left to the sweep", "blob", u.key, "error", err.Error())
 		}
 		u.forget()

@@ -21,7 +21,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -185,22 +184,17 @@ func (s *S3) Env() []string {
 }
 
 // All servers of a process have one key, so that tests which run at the same time need one environment.
-var (
-	accessKey, secretKey = rand.Text(), rand.Text() + rand.Text()
-	setOnce              sync.Once
-)
+var accessKey, secretKey = rand.Text(), rand.Text() + rand.Text()
 
 // Setenv sets Env for this process, for good.
 func (s *S3) Setenv(t testing.TB) {
 	t.Helper()
-	setOnce.Do(func() {
-		for _, pair := range s.Env() {
-			name, value, _ := strings.Cut(pair, "=")
-			if err := os.Setenv(name, value); err != nil { //nolint:usetesting // t.Setenv is not for tests in parallel
-				t.Fatal(err)
-			}
+	for _, pair := range s.Env() {
+		name, value, _ := strings.Cut(pair, "=")
+		if err := os.Setenv(name, value); err != nil { //nolint:usetesting // t.Setenv is not for tests in parallel
+			t.Fatal(err)
 		}
-	})
+	}
 }
 
 // Client returns a client of the server with all rights.

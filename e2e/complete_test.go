@@ -309,7 +309,6 @@ func TestStudyCompleteAfterKill(t *testing.T) {
 // Two nodes over Kafka and PostgreSQL: a revision is announced once, whoever does it, and the other one goes on when
 // the first is gone.
 func TestStudyCompleteOfTwoNodes(t *testing.T) {
-	t.Parallel()
 	c := newCounty(t)
 	reader := c.node(t, "review")
 	live := hear(t, reader, "")

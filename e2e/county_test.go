@@ -105,7 +105,6 @@ func findable(t *testing.T, n *testnode.Node, want int) {
 // TestCounty: two intake nodes, two indexers and a reader over shared engines. What any door took, the
 // reader gives back bit for bit, once; a node goes and comes while devices send.
 func TestCounty(t *testing.T) {
-	t.Parallel()
 	c := newCounty(t)
 	intakes := []*testnode.Node{c.node(t, "intake"), c.node(t, "intake")}
 	c.node(t, "index")

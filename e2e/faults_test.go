@@ -42,7 +42,6 @@ func (w *town) books() *books {
 // TestFaults breaks one engine at a time in the ways of docs/decisions/0010-proof.md, and looks at what
 // devices, readers and operators see meanwhile, and at what is there afterwards.
 func TestFaults(t *testing.T) {
-	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes minutes; not with -short")
 	}

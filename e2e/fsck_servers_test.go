@@ -43,7 +43,6 @@ func (s servers) dump(t *testing.T) string {
 // TestFsckOnServers audits and rebuilds what lies in a bucket, in several partitions of Kafka and in
 // PostgreSQL, while another process has all of them open, as nodes do.
 func TestFsckOnServers(t *testing.T) {
-	t.Parallel()
 	bucket, kafka, postgres := testengine.StartS3(t, testengine.S3Buckets("tributary")), testengine.StartKafka(t), testengine.StartPostgres(t)
 	bucket.Setenv(t)
 	at := servers{bucket.URL("tributary", "fsck"), kafka.URL("fsck") + "?partitions=3&replication=1&min-insync=1", postgres.Schema(t)}

@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds every wait of these tests. Generous: test machines are shared.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // output keeps all that a process writes.
 type output struct {

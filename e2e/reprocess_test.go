@@ -403,7 +403,6 @@ func TestReprocessCommand(t *testing.T) {
 // TestReprocessCounty reads everything again on shared engines: from a command beside the nodes, and by a node, while
 // an intake of the release before takes objects in.
 func TestReprocessCounty(t *testing.T) {
-	t.Parallel()
 	c := newCounty(t)
 	old := c.node(t, "intake,index", releaseBefore)
 	reader := c.node(t, "index,derive,review")

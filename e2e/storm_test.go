@@ -136,7 +136,6 @@ func (f *fleet) storm(seed uint64, long time.Duration) {
 // and index finds nothing but blobs whose event a crash prevented, and nothing when these have theirs; and
 // the index is what its log makes.
 func TestStorm(t *testing.T) {
-	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes a minute; not with -short")
 	}

@@ -382,7 +382,7 @@ func (r demoReport) print(w io.Writer, base string) error {
 		rows = append(rows, []string{s.Name, s.PatientID, s.Date, s.Modalities, s.Description, fmt.Sprint(s.Instances), s.Doors})
 	}
 	printTable(w, rows)
-	fmt.Fprintf(w, "\nOpen one of them:\n")
+	fmt.Fprintf(w, "\nLook at them in a browser:\n  %s/\nOr ask as viewers do:\n", base)
 	for _, s := range r.Studies[:min(len(r.Studies), 2)] {
 		fmt.Fprintf(w, "  QIDO-RS  %s\n  WADO-RS  %s\n           %s/metadata\n", s.QIDO, s.WADO, s.WADO)
 	}
@@ -390,7 +390,7 @@ func (r demoReport) print(w io.Writer, base string) error {
 		fmt.Fprintf(w, "Search by name, in hanzi or pinyin:\n  %s/dicom-web/studies?PatientName=%s\n",
 			base, url.QueryEscape("*"+string([]rune(r.Studies[0].Name)[:1])+"*"))
 	}
-	_, err := fmt.Fprintf(w, "Mishaps of the day, kept for an operator: %d in %s/quarantine, %d in %s/conflicts\n",
+	_, err := fmt.Fprintf(w, "Mishaps of the day, kept for an operator: %d in %s/pages/quarantine, %d in %s/pages/conflicts\n",
 		r.Quarantine, base, r.Conflicts, base)
 	if err == nil && r.BitForBit != r.Sent {
 		return fmt.Errorf("%d objects did not come back as they were sent", r.Sent-r.BitForBit)

@@ -217,7 +217,7 @@ func TestTwoAtATimeWithFaults(t *testing.T) {
 				w := newWorld(t)
 				w.periods = "*=10s"
 				random := rand.New(rand.NewPCG(seed, 7))
-				engines := &flaky{Log: w.log, Index: adapter{w.index}, random: random}
+				engines := &flaky{Log: w.log, Index: adapter{w.index}, random: rand.New(rand.NewPCG(seed, 8))}
 				cfg := w.config()
 				cfg.Log, cfg.Index = engines, engines
 				a, b := w.run(cfg), w.run(cfg) // SQLite's lease is everybody's

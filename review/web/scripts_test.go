@@ -8,8 +8,15 @@ import (
 	"testing"
 )
 
-// TestOperatorsScripts runs the tests of src/operators in Node: archives, files that go together, uploads that go on.
-func TestOperatorsScripts(t *testing.T) {
+// TestECGScripts runs the tests of src/ecg: places on the paper, filters, calipers, windows.
+func TestECGScripts(t *testing.T) { runScripts(t, "src/ecg/tests/*.test.ts") }
+
+// TestOperatorsScripts runs the tests of src/operators: archives, files that go together, uploads that go on.
+func TestOperatorsScripts(t *testing.T) { runScripts(t, "src/operators/tests/*.test.ts") }
+
+// runScripts bundles test files and runs them in Node.
+func runScripts(t *testing.T, pattern string) {
+	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
 		if os.Getenv("CI") != "" {
@@ -17,7 +24,7 @@ func TestOperatorsScripts(t *testing.T) {
 		}
 		t.Skip("Node is not installed")
 	}
-	files, err := filepath.Glob("src/operators/tests/*.test.ts")
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatal("no tests", err)
 	}
